@@ -1,0 +1,46 @@
+//! Text that must not appear in a log line, a message or a report.
+
+use core::fmt;
+
+/// What is printed where a secret would stand.
+pub(crate) const MASK: &str = "***";
+
+/// A token, key or password. It can be used, compared and cloned, but it has no way to be printed: `Debug` and
+/// `Display` give [`MASK`], whatever the value and its length.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The value itself, for the one place that sends it. Never for a message.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_the_mask_only() {
+        let secret = Secret::new("canary");
+        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "*** *** Some(\n    ***,\n)");
+        assert_eq!(secret.expose(), "canary");
+    }
+}
