@@ -1,1 +1,105 @@
-fn main() {}
+//! `pipeops-agent`: joins a private Kubernetes cluster to the PipeOps control plane through one outbound WebSocket.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod clock;
+mod cluster;
+mod config;
+mod connect;
+mod dial;
+mod driver;
+mod facts;
+mod go_duration;
+mod identity;
+mod kubeconfig;
+mod link;
+mod logger;
+mod messages;
+mod report;
+mod secret;
+mod signal;
+mod start;
+mod state;
+mod tls;
+mod token;
+mod upstream;
+mod yaml;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, UsageError};
+use config::{Config, ConfigError, Disk, Features, ProcessEnvironment};
+use log::{error, info, warn};
+
+/// What this build contains.
+const FEATURES: Features = Features { ingress_sync: false };
+
+fn main() -> ExitCode {
+    match Arguments::parse(std::env::args_os().skip(1)) {
+        Err(usage) => fail(&usage, UsageError::EXIT_CODE),
+        Ok(arguments) => match arguments.command {
+            Command::Help(topic) => print(&arguments::help(topic)),
+            Command::Version => print(&format!("pipeops-agent {}\n", start::VERSION)),
+            Command::Run => run(&arguments),
+        },
+    }
+}
+
+fn run(arguments: &Arguments) -> ExitCode {
+    let (config, warnings) = match Config::load(arguments, &ProcessEnvironment, &Disk, FEATURES) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error, ConfigError::EXIT_CODE),
+    };
+    if logger::init(config.logging.level, config.logging.format).is_err() {
+        return ExitCode::FAILURE;
+    }
+    info!(version = start::VERSION, cluster_name = config.agent.cluster_name.as_str(); "{}", messages::STARTING);
+    if let Some(file) = &config.file {
+        info!(file = file.display().to_string(); "Using configuration file");
+    }
+    for warning in warnings {
+        warn!(setting = warning.source.to_string(); "{}", warning.message);
+    }
+    info!("{}", messages::INGRESS_SYNC_DISABLED);
+    if config.agent.auto_install_components {
+        warn!("Components are not installed by this version: agent.auto_install_components has no effect");
+    }
+    // Two threads for name look-ups, so that one that hangs does not hold the next one back.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .thread_stack_size(256 * 1024)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(problem) => {
+            error!(error = problem.to_string(); "The runtime cannot be set up");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(start::run(&config));
+    // A look-up that hangs must not hold the end back.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            error!(error = problem.to_string(); "The agent cannot start");
+            ExitCode::from(ConfigError::EXIT_CODE)
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(error: &dyn core::fmt::Display, code: u8) -> ExitCode {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::from(code)
+}

@@ -5,6 +5,9 @@
 //! further documents are refused. Empty documents before or after the one with content are let through, since some
 //! generators end a file with `---`.
 
+#[cfg(test)]
+mod tests;
+
 use core::fmt;
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle};
@@ -27,7 +30,10 @@ pub(crate) enum Value {
     /// `null`, `~` or nothing at all.
     Null,
     /// A text, number or truth value as it was written. `quoted` is true for every notation but the plain one.
-    Scalar { text: String, quoted: bool },
+    Scalar {
+        text: String,
+        quoted: bool,
+    },
     Sequence(Vec<Node>),
     /// In the order of the file; no key occurs twice.
     Mapping(Vec<Entry>),
@@ -52,7 +58,11 @@ pub(crate) struct YamlError {
 
 impl fmt::Display for YamlError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "line {}, column {}: {}", self.line, self.column, self.message)
+        write!(
+            formatter,
+            "line {}, column {}: {}",
+            self.line, self.column, self.message
+        )
     }
 }
 
@@ -61,7 +71,10 @@ impl core::error::Error for YamlError {}
 impl Node {
     /// The value of a key, `None` if there is no such key or this is not a mapping.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
     }
 
     /// The entries of a mapping, empty for every other value.
@@ -100,7 +113,11 @@ impl Node {
     /// A plain whole number without a sign.
     pub(crate) fn as_u64(&self) -> Option<u64> {
         let text = self.plain()?;
-        if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().ok()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -119,7 +136,10 @@ impl Node {
 
     fn plain(&self) -> Option<&str> {
         match &self.value {
-            Value::Scalar { text, quoted: false } => Some(text),
+            Value::Scalar {
+                text,
+                quoted: false,
+            } => Some(text),
             Value::Scalar { .. } | Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
         }
     }
@@ -128,12 +148,21 @@ impl Node {
 /// Reads one YAML or JSON document. An empty text is a null.
 pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
     if text.len() > MAXIMUM_BYTES {
-        return Err(YamlError { line: 1, column: 1, message: "the file is larger than 1 MiB".to_owned() });
+        return Err(YamlError {
+            line: 1,
+            column: 1,
+            message: "the file is larger than 1 MiB".to_owned(),
+        });
     }
-    let mut reader = Reader { events: Parser::new_from_str(text) };
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+    };
     let mut found: Option<Node> = None;
     while let Some((event, at)) = reader.next()? {
-        if matches!(event, Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd) {
+        if matches!(
+            event,
+            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd
+        ) {
             continue;
         }
         if event == Event::StreamEnd {
@@ -149,7 +178,11 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
             Some(_) | None => found = Some(node),
         }
     }
-    Ok(found.unwrap_or(Node { line: 1, column: 1, value: Value::Null }))
+    Ok(found.unwrap_or(Node {
+        line: 1,
+        column: 1,
+        value: Value::Null,
+    }))
 }
 
 /// A place in the text, both numbers from 1.
@@ -162,15 +195,26 @@ struct Place {
 impl Place {
     fn new(marker: &Marker) -> Place {
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        Place { line: number(marker.line().max(1)), column: number(marker.col().saturating_add(1)) }
+        Place {
+            line: number(marker.line().max(1)),
+            column: number(marker.col().saturating_add(1)),
+        }
     }
 
     fn error(self, message: impl Into<String>) -> YamlError {
-        YamlError { line: self.line, column: self.column, message: message.into() }
+        YamlError {
+            line: self.line,
+            column: self.column,
+            message: message.into(),
+        }
     }
 
     fn node(self, value: Value) -> Node {
-        Node { line: self.line, column: self.column, value }
+        Node {
+            line: self.line,
+            column: self.column,
+            value,
+        }
     }
 }
 
@@ -183,15 +227,14 @@ impl<'text> Reader<'text> {
         match self.events.next() {
             None => Ok(None),
             Some(Ok((event, span))) => Ok(Some((event, Place::new(&span.start)))),
-            Some(Err(error)) => {
-                Err(Place::new(error.marker()).error(syntax_message(error.kind())))
-            }
+            Some(Err(error)) => Err(Place::new(error.marker()).error(syntax_message(error.kind()))),
         }
     }
 
     /// The next event where the parser guarantees one.
     fn expect(&mut self, after: Place) -> Result<(Event<'text>, Place), YamlError> {
-        self.next()?.ok_or_else(|| after.error("the text ends here too early"))
+        self.next()?
+            .ok_or_else(|| after.error("the text ends here too early"))
     }
 
     /// Builds the value that begins with `event`. Recursion is bounded by [`MAXIMUM_DEPTH`].
@@ -238,12 +281,23 @@ impl<'text> Reader<'text> {
             }
             let key = key_text(event, place)?;
             if !seen.insert(key.clone()) {
-                let first = entries.iter().find(|entry| entry.key == key).map_or(0, |entry| entry.line);
-                return Err(place.error(format!("duplicate key \"{}\", first on line {first}", shown(&key))));
+                let first = entries
+                    .iter()
+                    .find(|entry| entry.key == key)
+                    .map_or(0, |entry| entry.line);
+                return Err(place.error(format!(
+                    "duplicate key \"{}\", first on line {first}",
+                    shown(&key)
+                )));
             }
             let (event, value_place) = self.expect(place)?;
             let node = self.node(event, value_place, depth + 1)?;
-            entries.push(Entry { key, line: place.line, column: place.column, node });
+            entries.push(Entry {
+                key,
+                line: place.line,
+                column: place.column,
+                node,
+            });
         }
     }
 }
@@ -278,7 +332,10 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         Value::Null
     } else {
-        Value::Scalar { text: text.to_owned(), quoted }
+        Value::Scalar {
+            text: text.to_owned(),
+            quoted,
+        }
     }
 }
 
@@ -300,104 +357,60 @@ fn syntax_message(kind: &ErrorKind) -> String {
     }
     let words: [(&[ErrorKind], &str); 9] = [
         (
-            &[ErrorKind::TabNotAllowed, ErrorKind::TabInBlockIndentation, ErrorKind::TabInIndentation],
+            &[
+                ErrorKind::TabNotAllowed,
+                ErrorKind::TabInBlockIndentation,
+                ErrorKind::TabInIndentation,
+            ],
             "a tab where spaces are needed",
         ),
         (
-            &[ErrorKind::InvalidIndentation, ErrorKind::InvalidBlockScalarIndent],
+            &[
+                ErrorKind::InvalidIndentation,
+                ErrorKind::InvalidBlockScalarIndent,
+            ],
             "the indentation fits no line above",
         ),
-        (&[ErrorKind::UnclosedQuotedScalar], "the quotation mark is never closed"),
-        (&[ErrorKind::UnknownQuotedScalarEscape], "unknown escape after a backslash in double quotes"),
         (
-            &[ErrorKind::MappingValueNotAllowed, ErrorKind::SimpleKeyExpected, ErrorKind::InvalidSimpleKey],
+            &[ErrorKind::UnclosedQuotedScalar],
+            "the quotation mark is never closed",
+        ),
+        (
+            &[ErrorKind::UnknownQuotedScalarEscape],
+            "unknown escape after a backslash in double quotes",
+        ),
+        (
+            &[
+                ErrorKind::MappingValueNotAllowed,
+                ErrorKind::SimpleKeyExpected,
+                ErrorKind::InvalidSimpleKey,
+            ],
             "\"key: value\" is not possible here; put the text in quotes if it holds a colon",
         ),
-        (&[ErrorKind::ExpectedBlockMappingKey], "a key is expected here, with the indentation of the keys above"),
-        (&[ErrorKind::RecursionLimitExceeded], "nested deeper than 64 levels"),
-        (&[ErrorKind::UnknownAnchor], "aliases (*name) are not supported: write the value out"),
         (
-            &[ErrorKind::UnexpectedEof, ErrorKind::UnexpectedEofFlowMapping, ErrorKind::UnexpectedEofFlowSequence],
+            &[ErrorKind::ExpectedBlockMappingKey],
+            "a key is expected here, with the indentation of the keys above",
+        ),
+        (
+            &[ErrorKind::RecursionLimitExceeded],
+            "nested deeper than 64 levels",
+        ),
+        (
+            &[ErrorKind::UnknownAnchor],
+            "aliases (*name) are not supported: write the value out",
+        ),
+        (
+            &[
+                ErrorKind::UnexpectedEof,
+                ErrorKind::UnexpectedEofFlowMapping,
+                ErrorKind::UnexpectedEofFlowSequence,
+            ],
             "the text ends here too early",
         ),
     ];
-    let message = words.iter().find(|(kinds, _)| kinds.contains(kind)).map(|(_, message)| *message);
+    let message = words
+        .iter()
+        .find(|(kinds, _)| kinds.contains(kind))
+        .map(|(_, message)| *message);
     message.unwrap_or("this is not valid YAML").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_value_knows_its_place() {
-        let node = parse("# a comment\na:\n  b: 9\n  c: [x, \"true\"]\nd: ~\n").unwrap();
-        let b = node.get("a").unwrap().get("b").unwrap();
-        assert_eq!((b.line, b.column, b.as_u64(), b.as_text()), (3, 6, Some(9), Some("9")));
-        let items = node.get("a").unwrap().get("c").unwrap().items();
-        assert_eq!((items[1].line, items[1].column), (4, 10));
-        assert_eq!(items[1].as_bool(), None, "a quoted text is not a truth value");
-        assert!(node.get("d").unwrap().is_null());
-        let entry = &node.entries()[0].node.entries()[1];
-        assert_eq!((entry.key.as_str(), entry.line, entry.column), ("c", 4, 3));
-    }
-
-    #[test]
-    fn json_is_read_too() {
-        let text = "{\n\t\"a\": {\"b\": true, \"u\": \"\\u00e9\\ud83d\\ude00\\/\"},\n\t\"list\":[1,2, null]\n}\n";
-        let node = parse(text).unwrap();
-        assert_eq!(node.get("a").unwrap().get("b").unwrap().as_bool(), Some(true));
-        assert_eq!(node.get("a").unwrap().get("u").unwrap().as_text(), Some("\u{e9}\u{1f600}/"));
-        assert_eq!(node.get("list").unwrap().items().len(), 3);
-        assert!(parse("{\"a\":{\"b\":\"c\"},\"d\":[]}").is_ok());
-    }
-
-    #[test]
-    fn harmless_documents_are_let_through() {
-        for text in ["---\na: 1\n", "a: 1\n---\n", "---\n---\na: 1\n...\n", "\u{feff}a: 1\n", "a: 1\r\n"] {
-            assert_eq!(parse(text).unwrap().get("a").unwrap().as_u64(), Some(1), "{text:?}");
-        }
-        for text in ["", "\n", "# nothing\n", "---\n", "null"] {
-            assert!(parse(text).unwrap().is_null(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn plain_words_for_what_is_refused() {
-        let cases = [
-            ("a: &x 1\n", "line 1, column 7: anchors (&name) are not supported: write the value out"),
-            ("a: 1\nb: *x\n", "line 2, column 4: aliases (*name) are not supported: write the value out"),
-            ("a: !!str 1\n", "line 1, column 10: tags (!name) are not supported"),
-            ("a: !x {b: 1}\n", "line 1, column 7: tags (!name) are not supported"),
-            ("a:\n  <<: {b: 1}\n", "line 2, column 3: merge keys (<<) are not supported: write the keys out"),
-            ("a: 1\nb: 2\na: 3\n", "line 3, column 1: duplicate key \"a\", first on line 1"),
-            ("a: 1\n---\nb: 2\n", "line 3, column 1: a second document: only one is allowed"),
-            ("? [a, b]\n: 1\n", "line 1, column 3: a key must be a text"),
-            ("a: [1, 2\n", "line 1, column 4: the bracket '[' is never closed"),
-            ("a: \"x\n", "line 1, column 4: the quotation mark is never closed"),
-        ];
-        for (text, message) in cases {
-            assert_eq!(refused(text), message, "{text:?}");
-        }
-        let broken = ["a:\n\tb: 1\n", "a: b: c\n", "a: 1\n b: 2\n", "a: {b\n", "\"\\q\"", "a: }", "%YAML 3.0\n---\na: 1\n"];
-        for text in broken {
-            assert!(parse(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn depth_and_size_are_limited() {
-        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(parse(&nested(64)).is_ok());
-        assert_eq!(refused(&nested(65)), "line 1, column 65: nested deeper than 64 levels");
-        assert!(parse(&nested(10_000)).is_err());
-        assert!(parse(&"- ".repeat(10_000)).is_err());
-        assert_eq!(refused(&"#".repeat(1024 * 1024 + 1)), "line 1, column 1: the file is larger than 1 MiB");
-        let many: String = (0..20_000).map(|number| format!("key{number}: 1\n")).collect();
-        assert_eq!(parse(&many).unwrap().entries().len(), 20_000);
-    }
 }

@@ -1,9 +1,13 @@
-//! The columns that `kubectl get` shows for each kind, and how a cell is read out of an object.
+//! The columns that `kubectl get` shows for each kind, and which part of an object each reads.
 
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
+use crate::cells::{
+    address, addresses, count, event_age, joined, list, map, node_status, or_none, pairs, plain,
+    pod_status,
+};
 use crate::resources::Resource;
 use crate::time::age;
 
@@ -18,40 +22,70 @@ pub(crate) struct Column {
 }
 
 const fn text(name: &'static str, cell: Cell) -> Column {
-    Column { name, kind: "string", priority: 0, cell }
+    Column {
+        name,
+        kind: "string",
+        priority: 0,
+        cell,
+    }
 }
 
 const fn number(name: &'static str, cell: Cell) -> Column {
-    Column { name, kind: "integer", priority: 0, cell }
+    Column {
+        name,
+        kind: "integer",
+        priority: 0,
+        cell,
+    }
 }
 
 const fn wide(name: &'static str, cell: Cell) -> Column {
-    Column { name, kind: "string", priority: 1, cell }
+    Column {
+        name,
+        kind: "string",
+        priority: 1,
+        cell,
+    }
 }
 
 const NAME: Column = text("Name", |o, _| plain(&o["metadata"]["name"], ""));
-const AGE: Column = text("Age", |o, now| age(o["metadata"]["creationTimestamp"].as_str(), now).into());
-const CONTAINERS: Column = wide("Containers", |o, _| joined(&o["spec"]["template"]["spec"]["containers"], "name"));
-const IMAGES: Column = wide("Images", |o, _| joined(&o["spec"]["template"]["spec"]["containers"], "image"));
-const TEMPLATE_SELECTOR: Column = wide("Selector", |o, _| pairs(&o["spec"]["selector"]["matchLabels"]));
+const AGE: Column = text("Age", |o, now| {
+    age(o["metadata"]["creationTimestamp"].as_str(), now).into()
+});
+const CONTAINERS: Column = wide("Containers", |o, _| {
+    joined(&o["spec"]["template"]["spec"]["containers"], "name")
+});
+const IMAGES: Column = wide("Images", |o, _| {
+    joined(&o["spec"]["template"]["spec"]["containers"], "image")
+});
+const TEMPLATE_SELECTOR: Column = wide("Selector", |o, _| {
+    pairs(&o["spec"]["selector"]["matchLabels"])
+});
 
 static GENERIC: &[Column] = &[NAME, AGE];
 
 static PODS: &[Column] = &[
     NAME,
     text("Ready", |o, _| {
-        let ready = list(&o["status"]["containerStatuses"]).iter().filter(|c| c["ready"] == true).count();
+        let ready = list(&o["status"]["containerStatuses"])
+            .iter()
+            .filter(|c| c["ready"] == true)
+            .count();
         format!("{ready}/{}", list(&o["spec"]["containers"]).len()).into()
     }),
     text("Status", |o, _| pod_status(o)),
     text("Restarts", |o, _| {
-        let restarts = list(&o["status"]["containerStatuses"]).iter().filter_map(|c| c["restartCount"].as_u64());
+        let restarts = list(&o["status"]["containerStatuses"])
+            .iter()
+            .filter_map(|c| c["restartCount"].as_u64());
         restarts.sum::<u64>().to_string().into()
     }),
     AGE,
     wide("IP", |o, _| plain(&o["status"]["podIP"], "<none>")),
     wide("Node", |o, _| plain(&o["spec"]["nodeName"], "<none>")),
-    wide("Nominated Node", |o, _| plain(&o["status"]["nominatedNodeName"], "<none>")),
+    wide("Nominated Node", |o, _| {
+        plain(&o["status"]["nominatedNodeName"], "<none>")
+    }),
     wide("Readiness Gates", |_, _| "<none>".into()),
 ];
 
@@ -59,34 +93,70 @@ static NODES: &[Column] = &[
     NAME,
     text("Status", |o, _| node_status(o)),
     text("Roles", |o, _| {
-        let roles = map(&o["metadata"]["labels"]).map(Map::keys).into_iter().flatten();
-        let roles: Vec<&str> = roles.filter_map(|k| k.strip_prefix("node-role.kubernetes.io/")).collect();
+        let roles = map(&o["metadata"]["labels"])
+            .map(Map::keys)
+            .into_iter()
+            .flatten();
+        let roles: Vec<&str> = roles
+            .filter_map(|k| k.strip_prefix("node-role.kubernetes.io/"))
+            .collect();
         or_none(roles.join(","))
     }),
     AGE,
-    text("Version", |o, _| plain(&o["status"]["nodeInfo"]["kubeletVersion"], "")),
+    text("Version", |o, _| {
+        plain(&o["status"]["nodeInfo"]["kubeletVersion"], "")
+    }),
     wide("Internal-IP", |o, _| address(o, "InternalIP")),
     wide("External-IP", |o, _| address(o, "ExternalIP")),
-    wide("OS-Image", |o, _| plain(&o["status"]["nodeInfo"]["osImage"], "<unknown>")),
-    wide("Kernel-Version", |o, _| plain(&o["status"]["nodeInfo"]["kernelVersion"], "<unknown>")),
-    wide("Container-Runtime", |o, _| plain(&o["status"]["nodeInfo"]["containerRuntimeVersion"], "<unknown>")),
+    wide("OS-Image", |o, _| {
+        plain(&o["status"]["nodeInfo"]["osImage"], "<unknown>")
+    }),
+    wide("Kernel-Version", |o, _| {
+        plain(&o["status"]["nodeInfo"]["kernelVersion"], "<unknown>")
+    }),
+    wide("Container-Runtime", |o, _| {
+        plain(
+            &o["status"]["nodeInfo"]["containerRuntimeVersion"],
+            "<unknown>",
+        )
+    }),
 ];
 
 static SERVICES: &[Column] = &[
     NAME,
     text("Type", |o, _| plain(&o["spec"]["type"], "ClusterIP")),
-    text("Cluster-IP", |o, _| plain(&o["spec"]["clusterIP"], "<none>")),
+    text("Cluster-IP", |o, _| {
+        plain(&o["spec"]["clusterIP"], "<none>")
+    }),
     text("External-IP", |o, _| {
         let ingress = addresses(&o["status"]["loadBalancer"]["ingress"]);
-        let none = if o["spec"]["type"] == "LoadBalancer" { "<pending>" } else { "<none>" };
-        if ingress.is_empty() { none.into() } else { ingress.into() }
+        let none = if o["spec"]["type"] == "LoadBalancer" {
+            "<pending>"
+        } else {
+            "<none>"
+        };
+        if ingress.is_empty() {
+            none.into()
+        } else {
+            ingress.into()
+        }
     }),
     text("Port(s)", |o, _| {
         let port = |p: &Value| match p["nodePort"].as_u64() {
-            Some(node) => format!("{}:{node}/{}", p["port"], p["protocol"].as_str().unwrap_or("TCP")),
+            Some(node) => format!(
+                "{}:{node}/{}",
+                p["port"],
+                p["protocol"].as_str().unwrap_or("TCP")
+            ),
             None => format!("{}/{}", p["port"], p["protocol"].as_str().unwrap_or("TCP")),
         };
-        or_none(list(&o["spec"]["ports"]).iter().map(port).collect::<Vec<_>>().join(","))
+        or_none(
+            list(&o["spec"]["ports"])
+                .iter()
+                .map(port)
+                .collect::<Vec<_>>()
+                .join(","),
+        )
     }),
     AGE,
     wide("Selector", |o, _| pairs(&o["spec"]["selector"])),
@@ -96,7 +166,11 @@ static DEPLOYMENTS: &[Column] = &[
     NAME,
     text("Ready", |o, _| {
         let wanted = o["spec"]["replicas"].as_u64().unwrap_or(1);
-        format!("{}/{wanted}", o["status"]["readyReplicas"].as_u64().unwrap_or_default()).into()
+        format!(
+            "{}/{wanted}",
+            o["status"]["readyReplicas"].as_u64().unwrap_or_default()
+        )
+        .into()
     }),
     number("Up-to-date", |o, _| count(&o["status"]["updatedReplicas"])),
     number("Available", |o, _| count(&o["status"]["availableReplicas"])),
@@ -108,7 +182,9 @@ static DEPLOYMENTS: &[Column] = &[
 
 static REPLICA_SETS: &[Column] = &[
     NAME,
-    number("Desired", |o, _| o["spec"]["replicas"].as_u64().unwrap_or(1).into()),
+    number("Desired", |o, _| {
+        o["spec"]["replicas"].as_u64().unwrap_or(1).into()
+    }),
     number("Current", |o, _| count(&o["status"]["replicas"])),
     number("Ready", |o, _| count(&o["status"]["readyReplicas"])),
     AGE,
@@ -119,12 +195,20 @@ static REPLICA_SETS: &[Column] = &[
 
 static DAEMON_SETS: &[Column] = &[
     NAME,
-    number("Desired", |o, _| count(&o["status"]["desiredNumberScheduled"])),
-    number("Current", |o, _| count(&o["status"]["currentNumberScheduled"])),
+    number("Desired", |o, _| {
+        count(&o["status"]["desiredNumberScheduled"])
+    }),
+    number("Current", |o, _| {
+        count(&o["status"]["currentNumberScheduled"])
+    }),
     number("Ready", |o, _| count(&o["status"]["numberReady"])),
-    number("Up-to-date", |o, _| count(&o["status"]["updatedNumberScheduled"])),
+    number("Up-to-date", |o, _| {
+        count(&o["status"]["updatedNumberScheduled"])
+    }),
     number("Available", |o, _| count(&o["status"]["numberAvailable"])),
-    text("Node Selector", |o, _| pairs(&o["spec"]["template"]["spec"]["nodeSelector"])),
+    text("Node Selector", |o, _| {
+        pairs(&o["spec"]["template"]["spec"]["nodeSelector"])
+    }),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -134,7 +218,11 @@ static DAEMON_SETS: &[Column] = &[
 static CONFIG_MAPS: &[Column] = &[
     NAME,
     text("Data", |o, _| {
-        let data = [&o["data"], &o["binaryData"]].into_iter().filter_map(map).map(Map::len).sum::<usize>();
+        let data = [&o["data"], &o["binaryData"]]
+            .into_iter()
+            .filter_map(map)
+            .map(Map::len)
+            .sum::<usize>();
         data.to_string().into()
     }),
     AGE,
@@ -143,27 +231,51 @@ static CONFIG_MAPS: &[Column] = &[
 static SECRETS: &[Column] = &[
     NAME,
     text("Type", |o, _| plain(&o["type"], "Opaque")),
-    text("Data", |o, _| map(&o["data"]).map_or(0, Map::len).to_string().into()),
+    text("Data", |o, _| {
+        map(&o["data"]).map_or(0, Map::len).to_string().into()
+    }),
     AGE,
 ];
 
-static NAMESPACES: &[Column] = &[NAME, text("Status", |o, _| plain(&o["status"]["phase"], "Active")), AGE];
+static NAMESPACES: &[Column] = &[
+    NAME,
+    text("Status", |o, _| plain(&o["status"]["phase"], "Active")),
+    AGE,
+];
 
 static INGRESSES: &[Column] = &[
     NAME,
-    text("Class", |o, _| plain(&o["spec"]["ingressClassName"], "<none>")),
-    text("Hosts", |o, _| {
-        let hosts = list(&o["spec"]["rules"]).iter().filter_map(|rule| rule["host"].as_str());
-        let hosts: Vec<&str> = hosts.filter(|host| !host.is_empty()).collect();
-        if hosts.is_empty() { "*".into() } else { hosts.join(",").into() }
+    text("Class", |o, _| {
+        plain(&o["spec"]["ingressClassName"], "<none>")
     }),
-    text("Address", |o, _| addresses(&o["status"]["loadBalancer"]["ingress"]).into()),
-    text("Ports", |o, _| if list(&o["spec"]["tls"]).is_empty() { "80".into() } else { "80, 443".into() }),
+    text("Hosts", |o, _| {
+        let hosts = list(&o["spec"]["rules"])
+            .iter()
+            .filter_map(|rule| rule["host"].as_str());
+        let hosts: Vec<&str> = hosts.filter(|host| !host.is_empty()).collect();
+        if hosts.is_empty() {
+            "*".into()
+        } else {
+            hosts.join(",").into()
+        }
+    }),
+    text("Address", |o, _| {
+        addresses(&o["status"]["loadBalancer"]["ingress"]).into()
+    }),
+    text("Ports", |o, _| {
+        if list(&o["spec"]["tls"]).is_empty() {
+            "80".into()
+        } else {
+            "80, 443".into()
+        }
+    }),
     AGE,
 ];
 
 static EVENTS: &[Column] = &[
-    text("Last Seen", |o, now| event_age(o, ["lastTimestamp", "eventTime", "firstTimestamp"], now)),
+    text("Last Seen", |o, now| {
+        event_age(o, ["lastTimestamp", "eventTime", "firstTimestamp"], now)
+    }),
     text("Type", |o, _| plain(&o["type"], "")),
     text("Reason", |o, _| plain(&o["reason"], "")),
     text("Object", |o, _| {
@@ -171,15 +283,31 @@ static EVENTS: &[Column] = &[
         let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
         format!("{kind}/{}", object["name"].as_str().unwrap_or_default()).into()
     }),
-    wide("Subobject", |o, _| plain(&o["involvedObject"]["fieldPath"], "")),
+    wide("Subobject", |o, _| {
+        plain(&o["involvedObject"]["fieldPath"], "")
+    }),
     wide("Source", |o, _| plain(&o["source"]["component"], "")),
-    text("Message", |o, _| plain(&o["message"], "").as_str().unwrap_or_default().trim().into()),
-    wide("First Seen", |o, now| event_age(o, ["firstTimestamp", "eventTime", "lastTimestamp"], now)),
-    wide("Count", |o, _| o["count"].as_u64().unwrap_or(1).to_string().into()),
+    text("Message", |o, _| {
+        plain(&o["message"], "")
+            .as_str()
+            .unwrap_or_default()
+            .trim()
+            .into()
+    }),
+    wide("First Seen", |o, now| {
+        event_age(o, ["firstTimestamp", "eventTime", "lastTimestamp"], now)
+    }),
+    wide("Count", |o, _| {
+        o["count"].as_u64().unwrap_or(1).to_string().into()
+    }),
     wide("Name", |o, _| plain(&o["metadata"]["name"], "")),
 ];
 
-static LEASES: &[Column] = &[NAME, text("Holder", |o, _| plain(&o["spec"]["holderIdentity"], "")), AGE];
+static LEASES: &[Column] = &[
+    NAME,
+    text("Holder", |o, _| plain(&o["spec"]["holderIdentity"], "")),
+    AGE,
+];
 
 static INGRESS_CLASSES: &[Column] = &[
     NAME,
@@ -207,76 +335,6 @@ pub(crate) fn columns(resource: &Resource) -> &'static [Column] {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn map(value: &Value) -> Option<&Map<String, Value>> {
-    value.as_object()
-}
-
-fn plain(value: &Value, absent: &str) -> Value {
-    value.as_str().filter(|text| !text.is_empty()).unwrap_or(absent).into()
-}
-
-fn count(value: &Value) -> Value {
-    value.as_u64().unwrap_or_default().into()
-}
-
-fn or_none(text: String) -> Value {
-    if text.is_empty() { "<none>".into() } else { text.into() }
-}
-
-fn joined(items: &Value, field: &str) -> Value {
-    list(items).iter().filter_map(|item| item[field].as_str()).collect::<Vec<_>>().join(",").into()
-}
-
-fn pairs(labels: &Value) -> Value {
-    let pairs = map(labels).into_iter().flatten().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()));
-    or_none(pairs.collect::<Vec<_>>().join(","))
-}
-
-fn addresses(ingress: &Value) -> String {
-    let address = |i: &Value| i["ip"].as_str().or_else(|| i["hostname"].as_str()).map(str::to_owned);
-    list(ingress).iter().filter_map(address).collect::<Vec<_>>().join(",")
-}
-
-fn address(node: &Value, kind: &str) -> Value {
-    let found = list(&node["status"]["addresses"]).iter().find(|a| a["type"] == kind);
-    plain(found.map_or(&Value::Null, |a| &a["address"]), "<none>")
-}
-
-fn event_age(event: &Value, fields: [&str; 3], now: SystemTime) -> Value {
-    let stamp = fields.into_iter().find_map(|field| event[field].as_str());
-    age(stamp.or_else(|| event["metadata"]["creationTimestamp"].as_str()), now).into()
-}
-
-fn pod_status(pod: &Value) -> Value {
-    if pod["metadata"]["deletionTimestamp"].is_string() {
-        return "Terminating".into();
-    }
-    let reason = |status: &Value| {
-        let state = &status["state"];
-        ["waiting", "terminated"].into_iter().find_map(|s| state[s]["reason"].as_str().map(str::to_owned))
-    };
-    let of_container = list(&pod["status"]["containerStatuses"]).iter().find_map(reason);
-    let reason = of_container.or_else(|| pod["status"]["reason"].as_str().map(str::to_owned));
-    reason.map_or_else(|| plain(&pod["status"]["phase"], "Unknown"), Value::from)
-}
-
-fn node_status(node: &Value) -> Value {
-    let ready = list(&node["status"]["conditions"]).iter().find(|c| c["type"] == "Ready");
-    let mut status = match ready.and_then(|c| c["status"].as_str()) {
-        Some("True") => "Ready".to_owned(),
-        Some(_) => "NotReady".to_owned(),
-        None => "Unknown".to_owned(),
-    };
-    if node["spec"]["unschedulable"] == true {
-        status.push_str(",SchedulingDisabled");
-    }
-    status.into()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -287,7 +345,11 @@ mod tests {
     fn row(group: &str, plural: &str, object: &Value) -> Vec<Value> {
         let resource = &RESOURCES[position(group, plural).unwrap()];
         let now = humantime::parse_rfc3339("2030-01-01T00:01:00Z").unwrap();
-        columns(resource).iter().filter(|c| c.priority == 0).map(|c| (c.cell)(object, now)).collect()
+        columns(resource)
+            .iter()
+            .filter(|c| c.priority == 0)
+            .map(|c| (c.cell)(object, now))
+            .collect()
     }
 
     #[test]
@@ -300,7 +362,10 @@ mod tests {
                 {"ready": false, "restartCount": 5, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
             ]},
         });
-        assert_eq!(row("", "pods", &pod), ["a", "1/2", "CrashLoopBackOff", "7", "60s"]);
+        assert_eq!(
+            row("", "pods", &pod),
+            ["a", "1/2", "CrashLoopBackOff", "7", "60s"]
+        );
     }
 
     #[test]
@@ -310,7 +375,17 @@ mod tests {
             "spec": {"type": "NodePort", "clusterIP": "10.43.0.9", "ports": [
                 {"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]},
         });
-        assert_eq!(row("", "services", &service), ["s", "NodePort", "10.43.0.9", "<none>", "80:30080/TCP,53/UDP", "<unknown>"]);
+        assert_eq!(
+            row("", "services", &service),
+            [
+                "s",
+                "NodePort",
+                "10.43.0.9",
+                "<none>",
+                "80:30080/TCP,53/UDP",
+                "<unknown>"
+            ]
+        );
     }
 
     #[test]

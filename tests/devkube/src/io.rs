@@ -27,7 +27,11 @@ pub(crate) struct TokioIo<T> {
 
 impl<T> TokioIo<T> {
     pub(crate) fn new(inner: T, flushes: Flushes) -> TokioIo<T> {
-        TokioIo { inner, buffer: vec![0; 16 * 1024].into_boxed_slice(), flushes }
+        TokioIo {
+            inner,
+            buffer: vec![0; 16 * 1024].into_boxed_slice(),
+            flushes,
+        }
     }
 }
 
@@ -39,7 +43,9 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for TokioIo<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let room = cursor.remaining().min(this.buffer.len());
-        let Some(space) = this.buffer.get_mut(..room) else { return Poll::Ready(Ok(())) };
+        let Some(space) = this.buffer.get_mut(..room) else {
+            return Poll::Ready(Ok(()));
+        };
         let mut read = ReadBuf::new(space);
         ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
         cursor.put_slice(read.filled());
@@ -48,7 +54,11 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for TokioIo<T> {
 }
 
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for TokioIo<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
     }
 

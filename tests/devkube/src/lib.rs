@@ -16,9 +16,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod apply;
 mod auth;
 mod behaviour;
 mod body;
+mod cells;
 mod columns;
 mod defaults;
 mod delete;
@@ -29,8 +31,10 @@ mod jsonpatch;
 mod list;
 mod logs;
 mod merge;
+mod messages;
 mod openapi;
 mod options;
+mod protobuf;
 mod raw;
 mod recorder;
 mod request;

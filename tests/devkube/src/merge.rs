@@ -54,11 +54,17 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
         } else if value.is_null() {
             fields.remove(name);
         } else {
-            merge_field(fields.entry(name.clone()).or_insert(Value::Null), name, value);
+            merge_field(
+                fields.entry(name.clone()).or_insert(Value::Null),
+                name,
+                value,
+            );
         }
     }
     for (name, order) in patch {
-        if let (Some(list), Some(order)) = (name.strip_prefix("$setElementOrder/"), order.as_array()) {
+        if let (Some(list), Some(order)) =
+            (name.strip_prefix("$setElementOrder/"), order.as_array())
+        {
             reorder(fields.get_mut(list), list, order);
         }
     }
@@ -67,7 +73,11 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
 
 /// The fields of an object, taken out; anything else counts as an empty object.
 fn take_map(value: &mut Value) -> Map<String, Value> {
-    if let Value::Object(map) = std::mem::take(value) { map } else { Map::new() }
+    if let Value::Object(map) = std::mem::take(value) {
+        map
+    } else {
+        Map::new()
+    }
 }
 
 fn merge_field(target: &mut Value, name: &str, value: &Value) {
@@ -77,7 +87,12 @@ fn merge_field(target: &mut Value, name: &str, value: &Value) {
     };
     if name == "finalizers" {
         let mut all = target.as_array().cloned().unwrap_or_default();
-        all.extend(items.iter().filter(|item| !target.as_array().is_some_and(|old| old.contains(item))).cloned());
+        all.extend(
+            items
+                .iter()
+                .filter(|item| !target.as_array().is_some_and(|old| old.contains(item)))
+                .cloned(),
+        );
         *target = all.into();
         return;
     }
@@ -89,17 +104,25 @@ fn merge_field(target: &mut Value, name: &str, value: &Value) {
 
 /// The field that tells elements of a list apart, where lists of that name are merged rather than replaced.
 fn merge_key(list: &str, items: &[Value]) -> Option<&'static str> {
-    let all_have = |key: &str| !items.is_empty() && items.iter().all(|item| !item[key].is_null() || is_replace(item));
+    let all_have = |key: &str| {
+        !items.is_empty()
+            && items
+                .iter()
+                .all(|item| !item[key].is_null() || is_replace(item))
+    };
     match list {
         "conditions" | "addresses" => Some("type").filter(|key| all_have(key)),
         "hostAliases" => Some("ip"),
         "ownerReferences" => Some("uid"),
-        "ports" => ["containerPort", "port"].into_iter().find(|key| all_have(key)),
+        "ports" => ["containerPort", "port"]
+            .into_iter()
+            .find(|key| all_have(key)),
         "taints" => Some("key").filter(|key| all_have(key)),
         "topologySpreadConstraints" => Some("topologyKey"),
         "volumeDevices" => Some("devicePath"),
         "volumeMounts" => Some("mountPath"),
-        "args" | "command" | "items" | "managedFields" | "rules" | "subjects" | "tls" | "tolerations" => None,
+        "args" | "command" | "items" | "managedFields" | "rules" | "subjects" | "tls"
+        | "tolerations" => None,
         _ => Some("name").filter(|key| all_have(key)),
     }
 }
@@ -129,7 +152,9 @@ fn merge_list(target: &mut Value, key: &str, items: &[Value]) {
 }
 
 fn reorder(list: Option<&mut Value>, name: &str, order: &[Value]) {
-    let Some(items) = list.and_then(Value::as_array_mut) else { return };
+    let Some(items) = list.and_then(Value::as_array_mut) else {
+        return;
+    };
     let key = merge_key(name, order);
     let place = |item: &Value| {
         let same = |wanted: &Value| key.map_or(wanted == item, |key| wanted[key] == item[key]);
@@ -140,8 +165,11 @@ fn reorder(list: Option<&mut Value>, name: &str, order: &[Value]) {
 
 /// Takes out of `target` what `before` had configured and `after` no longer does.
 pub(crate) fn prune(target: &mut Value, before: &Value, after: &Value) {
-    let (Some(fields), Some(before), Some(after)) = (target.as_object_mut(), before.as_object(), after.as_object())
-    else {
+    let (Some(fields), Some(before), Some(after)) = (
+        target.as_object_mut(),
+        before.as_object(),
+        after.as_object(),
+    ) else {
         return;
     };
     for (name, old) in before {
@@ -149,10 +177,13 @@ pub(crate) fn prune(target: &mut Value, before: &Value, after: &Value) {
             fields.remove(name);
             continue;
         };
-        let Some(live) = fields.get_mut(name) else { continue };
+        let Some(live) = fields.get_mut(name) else {
+            continue;
+        };
         if old.is_object() {
             prune(live, old, new);
-        } else if let (Some(items), Some(old), Some(new)) = (live.as_array_mut(), old.as_array(), new.as_array())
+        } else if let (Some(items), Some(old), Some(new)) =
+            (live.as_array_mut(), old.as_array(), new.as_array())
             && let Some(key) = merge_key(name, old)
         {
             let in_new = |element: &Value| new.iter().find(|n| n[key] == element[key]);
@@ -180,7 +211,11 @@ mod tests {
 
     #[test]
     fn merge_patch_removes_nulls_and_replaces_lists() {
-        let out = after(merge_patch, json!({"a": {"b": 1, "c": 2}, "l": [1, 2]}), &json!({"a": {"b": null, "d": {"e": null}}, "l": [3]}));
+        let out = after(
+            merge_patch,
+            json!({"a": {"b": 1, "c": 2}, "l": [1, 2]}),
+            &json!({"a": {"b": null, "d": {"e": null}}, "l": [3]}),
+        );
         assert_eq!(out, json!({"a": {"c": 2, "d": {}}, "l": [3]}));
     }
 
@@ -194,7 +229,10 @@ mod tests {
                 "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}],
             }),
         );
-        assert_eq!(out, json!({"containers": [{"name": "c"}, {"name": "a", "image": "y", "env": [{"name": "K", "value": "1"}]}]}));
+        assert_eq!(
+            out,
+            json!({"containers": [{"name": "c"}, {"name": "a", "image": "y", "env": [{"name": "K", "value": "1"}]}]})
+        );
     }
 
     #[test]
@@ -208,15 +246,32 @@ mod tests {
                 "strategy": {"$retainKeys": ["type"], "type": "Recreate"},
             }),
         );
-        assert_eq!(out, json!({"finalizers": ["b"], "args": ["y"], "strategy": {"type": "Recreate"}}));
-        assert_eq!(after(strategic, json!({"a": {"b": 1}}), &json!({"a": {"$patch": "replace", "c": 2}})), json!({"a": {"c": 2}}));
+        assert_eq!(
+            out,
+            json!({"finalizers": ["b"], "args": ["y"], "strategy": {"type": "Recreate"}})
+        );
+        assert_eq!(
+            after(
+                strategic,
+                json!({"a": {"b": 1}}),
+                &json!({"a": {"$patch": "replace", "c": 2}})
+            ),
+            json!({"a": {"c": 2}})
+        );
     }
 
     #[test]
     fn pruning_removes_only_what_was_configured() {
         let mut live = json!({"data": {"a": "1", "b": "2", "other": "3"}, "containers": [{"name": "x"}, {"name": "y"}]});
         let before = json!({"data": {"a": "1", "b": "2"}, "containers": [{"name": "x"}]});
-        prune(&mut live, &before, &json!({"data": {"a": "1"}, "containers": [{"name": "z"}]}));
-        assert_eq!(live, json!({"data": {"a": "1", "other": "3"}, "containers": [{"name": "y"}]}));
+        prune(
+            &mut live,
+            &before,
+            &json!({"data": {"a": "1"}, "containers": [{"name": "z"}]}),
+        );
+        assert_eq!(
+            live,
+            json!({"data": {"a": "1", "other": "3"}, "containers": [{"name": "y"}]})
+        );
     }
 }

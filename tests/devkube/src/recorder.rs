@@ -33,7 +33,10 @@ pub struct Seen {
 impl Seen {
     /// The first value of a header; the name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -67,7 +70,9 @@ impl Recorder {
     pub(crate) fn body(&mut self, id: u64, more: &[u8]) {
         let Some(seen) = self.find(id) else { return };
         let room = BODY_LIMIT.saturating_sub(seen.body.len()).min(more.len());
-        let Some(kept) = more.get(..room).filter(|kept| !kept.is_empty()) else { return };
+        let Some(kept) = more.get(..room).filter(|kept| !kept.is_empty()) else {
+            return;
+        };
         let mut body = BytesMut::from(core::mem::take(&mut seen.body));
         body.extend_from_slice(kept);
         seen.body = body.freeze();
@@ -126,7 +131,10 @@ mod tests {
         }
         assert_eq!(recorder.all().len(), KEEP);
         assert!(recorder.answered(3, 200).is_none());
-        assert_eq!(recorder.answered(4, 201).and_then(|seen| seen.status), Some(201));
+        assert_eq!(
+            recorder.answered(4, 201).and_then(|seen| seen.status),
+            Some(201)
+        );
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! Command lines that are understood, and ones that are not.
+
+use super::*;
+
+fn parse(words: &[&str]) -> Result<Arguments, UsageError> {
+    Arguments::parse(words)
+}
+
+fn command(words: &[&str]) -> Command {
+    parse(words).unwrap().command
+}
+
+#[test]
+fn commands() {
+    let cases: [(&[&str], Command); 13] = [
+        (&[], Command::Run),
+        (&["run"], Command::Run),
+        (&["version"], Command::Version),
+        (&["--version"], Command::Version),
+        (&["run", "--version"], Command::Version),
+        (&["help"], Command::Help(Topic::General)),
+        (&["--help"], Command::Help(Topic::General)),
+        (&["-h"], Command::Help(Topic::General)),
+        (&["help", "run"], Command::Help(Topic::Run)),
+        (&["run", "-h"], Command::Help(Topic::Run)),
+        (&["run", "--token=x", "--help"], Command::Help(Topic::Run)),
+        (&["version", "--help"], Command::Help(Topic::Version)),
+        (&["help", "help"], Command::Help(Topic::General)),
+    ];
+    for (words, expected) in cases {
+        assert_eq!(command(words), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn both_spellings_of_a_value() {
+    for words in [
+        &["--token=abc", "--in-cluster"][..],
+        &["--token", "abc", "--in-cluster=true"],
+        &["--in-cluster=true", "run", "--token", "abc"],
+    ] {
+        let arguments = parse(words).unwrap();
+        let value = |setting| {
+            arguments
+                .settings
+                .iter()
+                .find(|value| value.setting == setting)
+                .map(|value| value.text.as_str())
+        };
+        assert_eq!(
+            (value(Setting::Token), value(Setting::InCluster)),
+            (Some("abc"), Some("true")),
+            "{words:?}"
+        );
+    }
+    let arguments = parse(&[
+        "--config",
+        "/a b/c.yaml",
+        "--token=-x=y",
+        "--log-level",
+        "debug",
+    ])
+    .unwrap();
+    assert_eq!(
+        arguments.config.as_deref(),
+        Some(std::path::Path::new("/a b/c.yaml"))
+    );
+    assert_eq!(arguments.settings[0].text, "-x=y");
+}
+
+#[test]
+fn flags_of_the_previous_agent_are_swallowed() {
+    let arguments = parse(&[
+        "--gateway-enabled",
+        "--gateway-namespace",
+        "x",
+        "--gateway-istio-servers-json=[]",
+        "--gateway-istio-enabled=true",
+        "--agent-id",
+        "7",
+    ])
+    .unwrap();
+    assert_eq!(
+        arguments.ignored,
+        [
+            "--gateway-enabled",
+            "--gateway-namespace",
+            "--gateway-istio-servers-json",
+            "--gateway-istio-enabled"
+        ]
+    );
+    assert_eq!(arguments.settings.len(), 1);
+}
+
+#[test]
+fn mistakes_are_named_without_repeating_values() {
+    let cases: [(&[&str], &str); 14] = [
+        (
+            &["--tokn=canary"],
+            "unknown flag --tokn: did you mean --token?; see pipeops-agent --help",
+        ),
+        (
+            &["--cluster_name", "canary"],
+            "unknown flag --cluster_name: did you mean --cluster-name?; see pipeops-agent --help",
+        ),
+        (
+            &["--loglevel=x"],
+            "unknown flag --loglevel: did you mean --log-level?; see pipeops-agent --help",
+        ),
+        (
+            &["--frobnicate"],
+            "unknown flag --frobnicate; see pipeops-agent --help",
+        ),
+        (&["-x"], "unknown flag -x; see pipeops-agent --help"),
+        (
+            &["-token", "canary"],
+            "unknown flag -t; see pipeops-agent --help",
+        ),
+        (
+            &["rnu"],
+            "unknown command \"rnu\": did you mean run?; see pipeops-agent --help",
+        ),
+        (
+            &["start"],
+            "unknown command \"start\"; see pipeops-agent --help",
+        ),
+        (
+            &["run", "canary"],
+            "an argument too many: values belong behind their flag; see pipeops-agent --help",
+        ),
+        (
+            &["--in-cluster", "false", "run"],
+            "unknown command \"false\"; see pipeops-agent --help",
+        ),
+        (
+            &["--token"],
+            "--token needs a value; see pipeops-agent --help",
+        ),
+        (
+            &["--config"],
+            "--config needs a value; see pipeops-agent --help",
+        ),
+        (
+            &["--help=canary"],
+            "--help takes no value; see pipeops-agent --help",
+        ),
+        (
+            &["help", "run", "canary"],
+            "an argument too many: values belong behind their flag; see pipeops-agent --help",
+        ),
+    ];
+    for (words, message) in cases {
+        let error = parse(words).unwrap_err();
+        assert_eq!(error.to_string(), message, "{words:?}");
+        assert!(!message.contains("canary") && !format!("{error:?}").contains("canary"));
+    }
+    let bad = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![0xff]);
+    assert_eq!(
+        Arguments::parse([OsString::from("--token"), bad]),
+        Err(UsageError::NotUnicode("--token".to_owned()))
+    );
+}
+
+#[test]
+fn a_token_is_not_in_the_debug_output() {
+    assert!(!format!("{:?}", parse(&["--token", "canary"]).unwrap()).contains("canary"));
+}
+
+#[test]
+fn help_names_every_flag_and_setting() {
+    let (general, run) = (help(Topic::General), help(Topic::Run));
+    for key in &KEYS {
+        assert!(run.contains(key.path), "{}", key.path);
+        if let Some(flag) = key.flag {
+            assert!(general.contains(flag) && run.contains(flag), "{flag}");
+        }
+        for name in key.environment {
+            assert!(run.contains(name), "{name}");
+        }
+    }
+    for text in [general, run, help(Topic::Version)] {
+        assert!(
+            text.lines()
+                .all(|line| line.len() <= 120 && !line.ends_with(' ')),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The part of the configuration that is about the control plane: its address, the token, TLS.
+
+use std::path::Path;
+
+use crate::config::build::Builder;
+use crate::config::keys::Setting;
+use crate::config::source::Source;
+use crate::config::token::{TokenSource, read_token};
+use crate::config::url::ApiUrl;
+use crate::config::{Pipeops, Tls};
+
+impl Builder<'_> {
+    pub(super) fn pipeops(&mut self) -> Option<Pipeops> {
+        let api_url = self.convert(Setting::ApiUrl, |text| {
+            ApiUrl::parse(text).map_err(|error| error.to_string())
+        });
+        if api_url.is_none() {
+            self.require(Setting::ApiUrl);
+        }
+        let token = self.token();
+        let allow_plaintext = self.boolean(Setting::AllowPlaintext);
+        let tls = self.tls();
+        if let Some(url) = api_url
+            .as_ref()
+            .filter(|url| !url.secure && !url.is_loopback() && !allow_plaintext)
+        {
+            let consent = Setting::AllowPlaintext.key().path;
+            let message = format!(
+                "the token would travel unencrypted to {}: use https, or set {consent} to true",
+                url.host
+            );
+            self.problem(Setting::ApiUrl, message);
+        }
+        Some(Pipeops {
+            api_url: api_url?,
+            token: token?,
+            allow_plaintext,
+            tls,
+        })
+    }
+
+    fn token(&mut self) -> Option<TokenSource> {
+        if self.source(Setting::Token) == Source::Default
+            && self.source(Setting::TokenFile) == Source::Default
+        {
+            self.require(Setting::Token);
+            return None;
+        }
+        if self.first_wins(Setting::Token, Setting::TokenFile) {
+            if matches!(self.source(Setting::Token), Source::Flag(_)) {
+                self.warning(
+                    Setting::Token,
+                    "every user of this machine can see the command line: use the environment or a file",
+                );
+            }
+            return self.secret(Setting::Token).map(TokenSource::Value);
+        }
+        let path = self.path(Setting::TokenFile)?;
+        if let Err(error) = read_token(self.files, &path) {
+            let reason = core::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            self.problem(
+                Setting::TokenFile,
+                format!("{}: {error}{reason}", path.display()),
+            );
+        } else if self.files.mode(&path).is_ok_and(|mode| mode & 0o077 != 0) {
+            let message = format!(
+                "{} can be read by other users: use mode 0600",
+                path.display()
+            );
+            self.warning(Setting::TokenFile, &message);
+        }
+        Some(TokenSource::File(path))
+    }
+
+    fn tls(&mut self) -> Tls {
+        let tls = Tls {
+            enabled: self.boolean(Setting::TlsEnabled),
+            ca_file: self.path(Setting::TlsCaFile),
+            cert_file: self.path(Setting::TlsCertFile),
+            key_file: self.path(Setting::TlsKeyFile),
+            insecure_skip_verify: self.boolean(Setting::TlsInsecureSkipVerify),
+        };
+        if !tls.enabled {
+            // The others are kept for `show`, but nothing uses them.
+            return Tls {
+                ca_file: None,
+                cert_file: None,
+                key_file: None,
+                insecure_skip_verify: false,
+                ..tls
+            };
+        }
+        match (&tls.cert_file, &tls.key_file) {
+            (Some(_), None) => self.problem(
+                Setting::TlsCertFile,
+                "pipeops.tls.key_file is missing: both or neither",
+            ),
+            (None, Some(_)) => self.problem(
+                Setting::TlsKeyFile,
+                "pipeops.tls.cert_file is missing: both or neither",
+            ),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.check_readable(Setting::TlsCaFile, tls.ca_file.as_deref());
+        self.check_readable(Setting::TlsCertFile, tls.cert_file.as_deref());
+        self.check_readable(Setting::TlsKeyFile, tls.key_file.as_deref());
+        if tls.insecure_skip_verify {
+            self.warning(
+                Setting::TlsInsecureSkipVerify,
+                "the control plane's certificate is not verified: anyone on the way can read the token",
+            );
+        }
+        tls
+    }
+
+    fn check_readable(&mut self, setting: Setting, path: Option<&Path>) {
+        let Some(path) = path else { return };
+        if let Err(error) = self.files.read(path) {
+            self.problem(setting, format!("cannot read {}: {error}", path.display()));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One dial of the plane: address, request, upgrade.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeops_agent_core::session::{Attempt, Endpoint, Failure};
+use rustls::ClientConfig;
+use tungstenite::http::{HeaderValue, Request, Uri};
+
+use crate::config::{ApiUrl, Config, TokenError, TokenSource, read_token};
+use crate::connect::{ConnectError, Remote};
+use crate::link::{Link, UpgradeError};
+use crate::secret::Secret;
+use crate::tls;
+
+/// The controller's path below the API URL's own.
+const CONTROLLER_PATH: &str = "/api/v1/clusters/agent/ws";
+/// What a gateway may count on, as query parameters in the protocol's order.
+const CAPABILITIES: [&str; 5] =
+    ["supports_binary", "supports_response_streaming", "supports_streaming", "supports_websocket", "supports_yamux"];
+
+/// What a dial needs. Copied for each one, so that it sees the files as they are then.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialler {
+    api_url: ApiUrl,
+    token: TokenSource,
+    tls: crate::config::Tls,
+    allow_plaintext: bool,
+    agent_version: &'static str,
+}
+
+impl Dialler {
+    pub(crate) fn new(config: &Config, agent_version: &'static str) -> Self {
+        Self {
+            api_url: config.pipeops.api_url.clone(),
+            token: config.pipeops.token.clone(),
+            tls: config.pipeops.tls.clone(),
+            allow_plaintext: config.pipeops.allow_plaintext,
+            agent_version,
+        }
+    }
+
+    /// Dials `endpoint` within `limit`.
+    pub(crate) async fn dial(self, attempt: Attempt, endpoint: Endpoint, limit: Duration) -> Result<Link, Failure> {
+        match tokio::time::timeout(limit, self.attempt(attempt, endpoint)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::TimedOut("connecting to the control plane")),
+        }
+    }
+
+    async fn attempt(self, attempt: Attempt, endpoint: Endpoint) -> Result<Link, Failure> {
+        let token = match &self.token {
+            TokenSource::Value(token) => token.clone(),
+            TokenSource::File(path) => read_token(&crate::config::Disk, path).map_err(|error| token_failure(&error))?,
+        };
+        let (url, path) = match &endpoint {
+            Endpoint::Controller => (self.api_url.clone(), self.controller_path()),
+            Endpoint::Gateway { url, cluster_uuid } => {
+                let url = gateway_url(url)?;
+                let path = self.gateway_path(&url, cluster_uuid);
+                (url, path)
+            }
+        };
+        self.refuse_plaintext(&url)?;
+        let config: Option<Arc<ClientConfig>> = match url.secure {
+            true => Some(tls::for_plane(&self.tls).map_err(|error| transport(&error.to_string()))?),
+            false => None,
+        };
+        let remote = Remote { host: url.host.clone(), port: url.port, tls: config.map(|config| (config, None)) };
+        let request = request(&remote, url.secure, &path, &token)?;
+        let socket = remote.connect().await.map_err(|error| connect_failure(&error))?;
+        Link::upgrade(attempt, socket, request).await.map_err(upgrade_failure)
+    }
+
+    fn controller_path(&self) -> String {
+        let query = self.api_url.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{CONTROLLER_PATH}{query}", self.api_url.base_path)
+    }
+
+    fn gateway_path(&self, url: &ApiUrl, cluster_uuid: &str) -> String {
+        let path = if url.base_path.is_empty() { "/ws" } else { &url.base_path };
+        let mut parameters = vec![format!("agent_version={}", escape(self.agent_version)), format!("cluster_uuid={}", escape(cluster_uuid))];
+        parameters.extend(CAPABILITIES.iter().map(|name| format!("{name}=true")));
+        // The gateway's own parameters stay, but for those that are ours to set.
+        let ours = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            name == "agent_version" || name == "cluster_uuid" || CAPABILITIES.contains(&name)
+        };
+        let theirs = url.query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty() && !ours(pair));
+        let all: Vec<String> = theirs.map(String::from).chain(parameters).collect();
+        format!("{path}?{}", all.join("&"))
+    }
+
+    /// The token is worth the cluster: it goes unencrypted to this machine only, unless the operator says otherwise.
+    fn refuse_plaintext(&self, url: &ApiUrl) -> Result<(), Failure> {
+        if url.secure || self.allow_plaintext || url.is_loopback() {
+            return Ok(());
+        }
+        Err(transport("refused to send the token without TLS: use https, or set pipeops.allow_plaintext"))
+    }
+}
+
+/// The plane's own words are not trusted more than the operator's: the same parser reads both.
+fn gateway_url(url: &str) -> Result<ApiUrl, Failure> {
+    ApiUrl::parse(url).map_err(|error| transport(&format!("the control plane named a gateway that cannot be used: {error}")))
+}
+
+fn request(remote: &Remote, secure: bool, path: &str, token: &Secret) -> Result<Request<()>, Failure> {
+    let unusable = |_| transport("the address of the control plane cannot be written as a request");
+    let scheme = if secure { "wss" } else { "ws" };
+    let uri: Uri = format!("{scheme}://{}{path}", remote.authority()).parse().map_err(|_| unusable(()))?;
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| unusable(()))?;
+    authorization.set_sensitive(true);
+    Request::builder()
+        .uri(uri)
+        .header("Host", remote.authority())
+        .header("User-Agent", concat!("pipeops-agent/", env!("CARGO_PKG_VERSION")))
+        .header("Authorization", authorization)
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", tungstenite::handshake::client::generate_key())
+        .body(())
+        .map_err(|_| unusable(()))
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+fn transport(text: &str) -> Failure {
+    Failure::Transport { text: text.into() }
+}
+
+fn token_failure(error: &TokenError) -> Failure {
+    transport(&format!("the token cannot be used: {error}"))
+}
+
+fn connect_failure(error: &ConnectError) -> Failure {
+    transport(&error.to_string())
+}
+
+fn upgrade_failure(error: UpgradeError) -> Failure {
+    match error {
+        UpgradeError::Handshake(tungstenite::Error::Http(response)) => {
+            let retry_after = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.trim().parse().ok())
+                .map(Duration::from_secs);
+            Failure::Refused { status: response.status().as_u16(), retry_after }
+        }
+        UpgradeError::Handshake(error) => transport(&format!("the server did not answer as a WebSocket server: {error}")),
+        UpgradeError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            transport("the server closed the connection during the upgrade")
+        }
+        UpgradeError::Io(error) => transport(&format!("the connection broke during the upgrade: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialler(url: &str) -> Dialler {
+        Dialler {
+            api_url: ApiUrl::parse(url).unwrap(),
+            token: TokenSource::Value(Secret::new("t")),
+            tls: crate::config::Tls { enabled: true, ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false },
+            allow_plaintext: false,
+            agent_version: "1.2.3+x",
+        }
+    }
+
+    #[test]
+    fn b56_the_base_path_is_kept_and_slashes_do_not_double() {
+        for (url, path) in [
+            ("https://h", "/api/v1/clusters/agent/ws"),
+            ("https://h/", "/api/v1/clusters/agent/ws"),
+            ("https://h/base/", "/base/api/v1/clusters/agent/ws"),
+            ("wss://h/a/b?x=1", "/a/b/api/v1/clusters/agent/ws?x=1"),
+        ] {
+            assert_eq!(dialler(url).controller_path(), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_gets_its_seven_parameters_once() {
+        let dialler = dialler("https://h");
+        let ours = "agent_version=1.2.3%2Bx&cluster_uuid=a%26b&supports_binary=true&supports_response_streaming=true\
+                    &supports_streaming=true&supports_websocket=true&supports_yamux=true";
+        for (url, expected) in [
+            ("wss://g", format!("/ws?{ours}")),
+            ("wss://g/", format!("/ws?{ours}")),
+            ("https://g/x/y?zone=1&cluster_uuid=old&supports_yamux=false", format!("/x/y?zone=1&{ours}")),
+        ] {
+            assert_eq!(dialler.gateway_path(&gateway_url(url).unwrap(), "a&b"), expected);
+        }
+    }
+
+    #[test]
+    fn b01_the_token_never_leaves_the_machine_without_tls() {
+        let dialler = dialler("https://h");
+        for (url, allowed) in [
+            ("wss://gateway.example", true),
+            ("ws://127.0.0.1:8080", true),
+            ("ws://[::1]:8080", true),
+            ("http://localhost", true),
+            ("ws://gateway.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(dialler.refuse_plaintext(&gateway_url(url).unwrap()).is_ok(), allowed, "{url}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is known of the cluster and the machine. What cannot be found out is left out.
+
+use std::fs;
+use std::time::Duration;
+
+use hyper::Method;
+use miniserde::json::{self, Number, Object, Value};
+use pipeops_agent_core::message::{Facts, ServiceToken};
+use tokio::sync::mpsc;
+
+use crate::cluster::OwnClient;
+use crate::identity;
+
+/// How often facts are looked up again when all are known, and when something is missing.
+const REFRESH: Duration = Duration::from_secs(300);
+const RETRY: Duration = Duration::from_secs(20);
+
+/// What the region is said to be when nobody knows it.
+const UNKNOWN_REGION: &str = "agent-managed";
+/// What the provider is said to be when nobody knows it.
+const UNKNOWN_PROVIDER: &str = "bare-metal";
+
+/// The facts that need nobody's help.
+pub(crate) fn of_this_machine(in_cluster: bool, token: Option<String>) -> Facts {
+    Facts {
+        hostname: identity::hostname(),
+        region: Some(UNKNOWN_REGION.into()),
+        cloud_provider: Some(UNKNOWN_PROVIDER.into()),
+        cpu_cores: cpu_cores(),
+        memory_gb: memory_gb(),
+        // Inside a container this file speaks of the image and not of the machine.
+        operating_system: if in_cluster { None } else { operating_system() },
+        service_token: token.map(ServiceToken),
+        ..Facts::default()
+    }
+}
+
+fn cpu_cores() -> Option<u64> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let count = text.lines().filter(|line| line.starts_with("processor")).count();
+    u64::try_from(count).ok().filter(|count| *count > 0)
+}
+
+fn memory_gb() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes / 1024 / 1024).filter(|gigabytes| *gigabytes > 0)
+}
+
+fn operating_system() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Looks facts of the cluster up for as long as somebody listens, and sends them whenever there is something new.
+pub(crate) async fn watch(client: OwnClient, mut facts: Facts, sender: mpsc::Sender<Facts>) {
+    loop {
+        if let Some(version) = version(&client).await {
+            facts.kubernetes_version = Some(version);
+        }
+        // The version goes out first: a registration may be waiting for it, and counting can take longer.
+        if sender.send(facts.clone()).await.is_err() {
+            return;
+        }
+        if facts.kubernetes_version.is_some() {
+            facts.nodes = count(&client, "/api/v1/nodes").await;
+            facts.pods = count(&client, "/api/v1/pods").await;
+            if sender.send(facts.clone()).await.is_err() {
+                return;
+            }
+        }
+        client.prune();
+        tokio::time::sleep(if facts.kubernetes_version.is_some() { REFRESH } else { RETRY }).await;
+    }
+}
+
+async fn version(client: &OwnClient) -> Option<String> {
+    let answer = get(client, "/version").await?;
+    match answer.get("gitVersion") {
+        Some(Value::String(version)) if !version.is_empty() => Some(version.clone()),
+        _ => None,
+    }
+}
+
+/// How many objects there are, from a list of one: the API server counts the rest by itself.
+async fn count(client: &OwnClient, path: &str) -> Option<u64> {
+    let answer = get(client, &format!("{path}?limit=1")).await?;
+    let listed = match answer.get("items")? {
+        Value::Array(items) => u64::try_from(items.len()).ok()?,
+        _ => return None,
+    };
+    let Some(Value::Object(metadata)) = answer.get("metadata") else { return Some(listed) };
+    match metadata.get("remainingItemCount") {
+        Some(Value::Number(Number::U64(rest))) => Some(listed.saturating_add(*rest)),
+        // More is there, and how much the server does not say.
+        _ if matches!(metadata.get("continue"), Some(Value::String(token)) if !token.is_empty()) => None,
+        _ => Some(listed),
+    }
+}
+
+async fn get(client: &OwnClient, path: &str) -> Option<Object> {
+    let answer = match client.request(Method::GET, path, None).await {
+        Ok(answer) if answer.status == 200 => answer,
+        Ok(answer) => {
+            log::debug!(path = path, status = answer.status; "Fact about the cluster not available");
+            return None;
+        }
+        Err(error) => {
+            log::debug!(path = path, error = error.to_string(); "Fact about the cluster not available");
+            return None;
+        }
+    };
+    json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()
+}

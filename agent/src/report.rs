@@ -1,0 +1,121 @@
+//! What the machines have to say, as log records.
+
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use pipeops_agent_core::backoff::Delay;
+use pipeops_agent_core::message::Registration;
+use pipeops_agent_core::session::{self, Failure};
+use pipeops_agent_core::streams;
+use pipeops_agent_core::tunnel::Event;
+
+use crate::{go_duration, messages};
+
+/// Writes the record of an event.
+pub(crate) fn event(event: &Event, agent_id: &str) {
+    match event {
+        Event::Session(event) => session_event(event, agent_id),
+        Event::Streams(event) => streams_event(event),
+        Event::Unreadable(reason) => warn!(error = reason.to_string(); "Dropped a message from the control plane that cannot be read"),
+        Event::UnknownType { kind, first: true } => warn!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
+        Event::UnknownType { kind, first: false } => debug!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
+        Event::YamuxDeclined => debug!("Gateway offers yamux, going on with JSON messages"),
+    }
+}
+
+fn session_event(event: &session::Event, agent_id: &str) {
+    match event {
+        session::Event::StateChanged { from, to } => {
+            info!(old_state = from.as_str(), new_state = to.as_str(); "{}", messages::STATE_CHANGED);
+        }
+        session::Event::ConnectFailed(failure) => connect_failed(failure),
+        session::Event::Lost(failure) => warn!(error = failure.to_string(); "{}", messages::CONNECTION_LOST),
+        session::Event::BackingOff(delay) => backing_off(delay),
+        session::Event::Registered { known, registration } => registered(*known, registration, agent_id),
+        session::Event::HeartbeatSucceeded => debug!("{}", messages::HEARTBEAT_SENT),
+        session::Event::HeartbeatFailed { error, retry, after } => {
+            warn!(error = error.as_str(), attempt = *retry, backoff = go_duration::format(*after); "{}", messages::HEARTBEAT_FAILED);
+        }
+        session::Event::HeartbeatsExhausted { error } => error!(error = error.as_str(); "{}", messages::HEARTBEATS_EXHAUSTED),
+        session::Event::Refused(text) => warn!(error = text.as_str(); "{}", messages::PLANE_ERROR),
+        session::Event::Stale(attempt) => debug!(connection = attempt.number(); "Dropped what came from a connection that is over"),
+    }
+}
+
+fn connect_failed(failure: &Failure) {
+    let error = format!("{}: {failure}", messages::VIA_WEBSOCKET);
+    match hint(failure) {
+        Some(hint) => warn!(error = error, hint = hint; "{}", messages::CONNECT_FAILED),
+        None => warn!(error = error; "{}", messages::CONNECT_FAILED),
+    }
+}
+
+/// What the operator can do about it.
+fn hint(failure: &Failure) -> Option<&'static str> {
+    match failure {
+        Failure::Refused { status: 401 | 403, .. } => {
+            Some("the control plane does not accept the token: check PIPEOPS_TOKEN (or AGENT_TOKEN) and get a new one if it was revoked")
+        }
+        Failure::Refused { status: 404, .. } => Some("there is no control plane at this address: check PIPEOPS_API_URL"),
+        Failure::Refused { status: 429 | 500..=599, .. } => Some("the control plane is busy or broken: nothing to do here"),
+        Failure::Refused { .. } => Some("this is not a control plane, or a proxy stands before it: check PIPEOPS_API_URL"),
+        Failure::Transport { text } if text.starts_with("cannot resolve") => {
+            Some("the host name in PIPEOPS_API_URL is not known to the name server: check both")
+        }
+        Failure::Transport { text } if text.starts_with("cannot connect") => {
+            Some("check PIPEOPS_API_URL and that the firewall lets outbound connections through")
+        }
+        Failure::Transport { text } if text.starts_with("TLS handshake") => {
+            Some("check PIPEOPS_API_URL, the clock of this machine and, with a private CA, pipeops.tls.ca_file")
+        }
+        Failure::Transport { .. }
+        | Failure::Closed { .. }
+        | Failure::TimedOut(_)
+        | Failure::RegistrationRefused(_)
+        | Failure::NotRegistered(_)
+        | Failure::Silent
+        | Failure::HeartbeatsFailed => None,
+    }
+}
+
+fn backing_off(delay: &Delay) {
+    let jitter = go_duration::format(Duration::from_millis(delay.jitter_millis.unsigned_abs()));
+    let jitter = if delay.jitter_millis < 0 { format!("-{jitter}") } else { jitter };
+    info!(
+        attempt = delay.failure,
+        base_delay = go_duration::format(delay.base),
+        jitter = jitter,
+        total_delay = go_duration::format(delay.total),
+        next_delay = go_duration::format(delay.next);
+        "{}", messages::RECONNECTING
+    );
+}
+
+fn registered(known: bool, registration: &Registration, agent_id: &str) {
+    let status = if known { "re-registered" } else { registration.status.as_deref().unwrap_or("registered") };
+    info!(
+        status = status,
+        cluster_id = registration.cluster_id.as_str(),
+        cluster_uuid = registration.cluster_uuid.as_deref().unwrap_or_default(),
+        name = registration.name.as_deref().unwrap_or_default(),
+        gateway = registration.gateway_url.is_some();
+        "{}", messages::REGISTERED
+    );
+    info!(cluster_id = registration.cluster_id.as_str(), agent_id = agent_id; "{}", messages::CLUSTER_REGISTERED);
+}
+
+fn streams_event(event: &streams::Event) {
+    match event {
+        streams::Event::Refused { id, error } => {
+            warn!(request_id = &**id, class = error.class(), error = error.to_string(); "Refused a request of the control plane");
+        }
+        streams::Event::Failed { id, error } => {
+            debug!(request_id = &**id, class = error.class(), error = error.to_string(); "Request of the control plane failed");
+        }
+        streams::Event::Answered { id, status, message } => {
+            debug!(request_id = &**id, status = *status, error = message.as_str(); "Answered a request of the control plane without asking the cluster");
+        }
+        streams::Event::Cancelled { id } => debug!(request_id = &**id; "Request cancelled by the control plane"),
+        streams::Event::Duplicate { id } => warn!(request_id = &**id; "Dropped a request whose id is in use"),
+    }
+}

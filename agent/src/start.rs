@@ -1,0 +1,231 @@
+//! From a valid configuration to a running driver.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use log::{debug, info, warn};
+use pipeops_agent_core::message::Identity;
+use pipeops_agent_core::session;
+use pipeops_agent_core::streams::Limits;
+use pipeops_agent_core::tunnel::{self, Tunnel};
+use pipeops_agent_core::wire::Base64;
+use pipeops_agent_core::{backoff, policy};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{Clock, since_1970};
+use crate::cluster::Cluster;
+use crate::config::{Config, Disk, ProcessEnvironment};
+use crate::dial::Dialler;
+use crate::driver::{Driver, Parts};
+use crate::kubeconfig::{self, ClusterAccess, SERVICE_ACCOUNT_FOLDER, Selection, Source};
+use crate::signal::Signals;
+use crate::state::{Objects, Saved, Store};
+use crate::upstream::Upstreams;
+use crate::{facts, identity, token};
+
+/// This program's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The namespace of the state where nothing else names one.
+const DEFAULT_NAMESPACE: &str = "pipeops-system";
+
+/// Why the agent cannot start. Everything that may pass is not here: that is for the backoff.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    Kubeconfig(kubeconfig::KubeconfigError),
+    ClusterTls(crate::tls::TlsError),
+    PlaneTls(crate::tls::TlsError),
+    Signals(std::io::Error),
+}
+
+impl core::fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Kubeconfig(error) => write!(formatter, "the Kubernetes API cannot be reached as configured: {error}"),
+            Self::ClusterTls(error) => write!(formatter, "TLS to the Kubernetes API cannot be set up: {error}"),
+            Self::PlaneTls(error) => write!(formatter, "TLS to the control plane cannot be set up: {error}"),
+            Self::Signals(error) => write!(formatter, "signals cannot be received: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+/// Runs the agent until it is told to end.
+pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
+    let signals = Signals::new().map_err(StartError::Signals)?;
+    let clock = Clock::start();
+    // Files that are wrong now are the operator's to know at once, not at the first dial.
+    crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
+    let access = find_cluster(config)?;
+    let cluster = access.as_ref().map(Cluster::new).transpose().map_err(StartError::ClusterTls)?;
+    let store = store(config, access.as_ref(), cluster.as_ref());
+    let mut loaded = store.load().await;
+    let before = loaded.clone();
+    let agent_id = agent_id(config, &mut loaded);
+    if let Some(pem) = config.kubernetes.ca_cert_pem.as_ref().or(access.as_ref().and_then(|access| access.ca_pem.as_ref())) {
+        loaded.ca_data = Some(STANDARD.encode(pem));
+    }
+    let service_token = service_token(config, cluster.as_ref(), &loaded);
+    let cluster_id = loaded.cluster_id.clone();
+    match &cluster_id {
+        Some(cluster_id) => info!(cluster_id = cluster_id.as_str(), state = store.to_string(); "Loaded cluster ID from state"),
+        None => info!(state = store.to_string(); "No existing cluster ID found in state, will register as new cluster"),
+    }
+
+    let changed = loaded != before;
+    let (saved, newest) = watch::channel(before);
+    tokio::spawn(store.keep(newest));
+    if changed {
+        saved.send_replace(loaded);
+    }
+    let in_cluster = access.as_ref().is_some_and(|access| access.source == Source::InCluster);
+    let own_facts = facts::of_this_machine(in_cluster, service_token);
+    let (send_news, news) = mpsc::channel(4);
+    let (offered_tokens, offered) = mpsc::channel(2);
+    let (reports, receive_reports) = mpsc::unbounded_channel();
+    let expects_news = cluster.is_some();
+    let upstreams = cluster.map(|cluster| {
+        tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), send_news));
+        tokio::spawn(token::check(cluster.own, offered, saved.clone()));
+        tokio::spawn(prune(cluster.anonymous.clone()));
+        Upstreams::new(cluster.anonymous, reports)
+    });
+    let tunnel = Tunnel::new(tunnel_config(config, &agent_id, cluster_id), fastrand::u64(..), clock.now());
+    let driver = Driver::new(Parts {
+        tunnel,
+        clock,
+        dialler: Dialler::new(config, VERSION),
+        dial_limit: config.timeouts.websocket_handshake,
+        upstreams,
+        reports: receive_reports,
+        facts: own_facts,
+        news,
+        expects_news,
+        saved,
+        offered_tokens,
+        agent_id,
+        signals,
+    });
+    driver.run().await;
+    Ok(())
+}
+
+fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, StartError> {
+    let selection = Selection {
+        kubeconfig: &config.kubernetes.kubeconfig,
+        in_cluster: config.kubernetes.in_cluster,
+        service_account_folder: Path::new(SERVICE_ACCOUNT_FOLDER),
+    };
+    let access = kubeconfig::find(&selection, &ProcessEnvironment, &Disk).map_err(StartError::Kubeconfig)?;
+    match &access {
+        Some(access) => {
+            let source = match &access.source {
+                Source::InCluster => "service account".to_owned(),
+                Source::Kubeconfig(path) => path.display().to_string(),
+            };
+            info!(source = source; "Kubernetes access found");
+        }
+        None => warn!(hint = "set kubernetes.kubeconfig or KUBECONFIG"; "No access to a Kubernetes API found: the tunnel will carry no requests"),
+    }
+    Ok(access)
+}
+
+/// In a cluster the Go agent's objects, elsewhere a file.
+fn store(config: &Config, access: Option<&ClusterAccess>, cluster: Option<&Cluster>) -> Store {
+    match (access, cluster) {
+        (Some(access), Some(cluster)) if access.source == Source::InCluster => Store::Objects(Objects {
+            client: cluster.own.clone(),
+            namespace: config
+                .state
+                .namespace
+                .clone()
+                .or_else(|| access.namespace.clone())
+                .or_else(|| config.state.pod_namespace.clone())
+                .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
+            configmap: config.state.configmap_name.clone(),
+            secret: config.state.secret_name.clone(),
+        }),
+        _ => Store::File(config.agent.state_dir.join("state.json")),
+    }
+}
+
+fn agent_id(config: &Config, saved: &mut Saved) -> String {
+    let id = match (&config.agent.id, &saved.agent_id) {
+        (Some(id), _) => id.clone(),
+        (None, Some(id)) => id.clone(),
+        (None, None) => {
+            let id = identity::generate();
+            info!(agent_id = id.as_str(); "Made a new agent ID");
+            id
+        }
+    };
+    saved.agent_id = Some(id.clone());
+    id
+}
+
+/// What the plane is to use in this cluster: what the operator says, else the agent's own token, else what the plane gave.
+fn service_token(config: &Config, cluster: Option<&Cluster>, saved: &Saved) -> Option<String> {
+    let own = || cluster.and_then(|cluster| cluster.own.token());
+    let token = config.kubernetes.service_token.clone().or_else(own).or_else(|| saved.cluster_token.clone());
+    if token.is_none() {
+        debug!("No Kubernetes token to give to the control plane");
+    }
+    token.map(|token| token.expose().to_owned())
+}
+
+fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) -> tunnel::Config {
+    tunnel::Config {
+        session: session::Config {
+            dial: config.timeouts.websocket_handshake,
+            registration: config.timeouts.registration,
+            ping: config.timeouts.websocket_ping,
+            liveness: config.timeouts.websocket_read,
+            heartbeat: config.agent.heartbeat_interval,
+            drain: config.timeouts.shutdown.saturating_sub(Duration::from_millis(1500)).max(Duration::from_millis(500)),
+            backoff: backoff::Policy {
+                base: config.timeouts.websocket_reconnect,
+                cap: config.timeouts.websocket_reconnect_max,
+                ..backoff::Policy::default()
+            },
+            ..session::Config::default()
+        },
+        limits: Limits {
+            ceiling: config.limits.buffer_bytes,
+            exchanges: config.limits.max_exchanges,
+            ..Limits::default()
+        },
+        policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation },
+        identity: Identity {
+            agent_id: agent_id.into(),
+            cluster_name: config.agent.cluster_name.clone(),
+            agent_version: VERSION.into(),
+            labels: config.agent.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            agent_port: config.agent.port,
+        },
+        cluster_id,
+        started_nanos: u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX),
+        base64: fast_base64(),
+    }
+}
+
+/// Base64 with the processor's wide registers where it has them.
+fn fast_base64() -> Base64 {
+    static ENGINE: LazyLock<base64::engine::Simd> =
+        LazyLock::new(|| base64::engine::Simd::standard(base64::engine::general_purpose::PAD));
+    Base64 {
+        encode: |input, output| ENGINE.encode_slice(input, output).unwrap_or(0),
+        // Some senders leave the padding out, which the fast engine does not take.
+        decode: |input| ENGINE.decode(input).ok().or_else(|| (Base64::PORTABLE.decode)(input)),
+    }
+}
+
+/// Drops idle connections to the API server in time.
+async fn prune(pool: std::sync::Arc<crate::upstream::Pool>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        pool.prune();
+    }
+}

@@ -1,0 +1,189 @@
+//! The state as a ConfigMap and a Secret, with the names and keys of the Go agent.
+
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use miniserde::json::{self, Object, Value};
+
+use super::{Saved, StateError};
+use crate::cluster::OwnClient;
+use crate::secret::Secret;
+
+/// How often a write that somebody else overtook is tried again.
+const CONFLICTS: usize = 3;
+
+/// Where the two objects are.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    pub(crate) client: OwnClient,
+    pub(crate) namespace: String,
+    pub(crate) configmap: String,
+    pub(crate) secret: String,
+}
+
+impl fmt::Display for Objects {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ConfigMap:{0}/{1}, Secret:{0}/{2}", self.namespace, self.configmap, self.secret)
+    }
+}
+
+/// One of the two objects, as far as they differ.
+struct Shape<'a> {
+    resource: &'static str,
+    kind: &'static str,
+    component: &'static str,
+    name: &'a str,
+}
+
+impl Objects {
+    fn configmap(&self) -> Shape<'_> {
+        Shape { resource: "configmaps", kind: "ConfigMap", component: "state", name: &self.configmap }
+    }
+
+    fn secret(&self) -> Shape<'_> {
+        Shape { resource: "secrets", kind: "Secret", component: "secrets", name: &self.secret }
+    }
+
+    pub(super) async fn read(&self) -> Result<Saved, StateError> {
+        let mut saved = Saved::default();
+        if let Some(object) = self.get(&self.configmap()).await? {
+            let data = data(&object);
+            saved.agent_id = text(data, "agent_id");
+            saved.cluster_id = text(data, "cluster_id");
+            saved.gateway_url = text(data, "gateway_ws_url");
+        }
+        // An agent that may not read Secrets is still the same agent.
+        match self.get(&self.secret()).await {
+            Ok(Some(object)) => {
+                let data = data(&object);
+                saved.cluster_token = decoded(data, "cluster_token").map(Secret::new);
+                saved.ca_data = decoded(data, "cluster_cert_data");
+            }
+            Ok(None) => {}
+            Err(StateError::Status(403)) => log::debug!("The state's Secret may not be read"),
+            Err(error) => return Err(error),
+        }
+        Ok(saved)
+    }
+
+    pub(super) async fn write(&self, saved: &Saved) -> Result<(), StateError> {
+        let plain = |value: &Option<String>| value.clone();
+        let entries = [
+            ("agent_id", plain(&saved.agent_id)),
+            ("cluster_id", plain(&saved.cluster_id)),
+            ("gateway_ws_url", plain(&saved.gateway_url)),
+        ];
+        self.put(&self.configmap(), &entries).await?;
+        let encoded = |value: Option<&str>| value.map(|value| STANDARD.encode(value));
+        let entries = [
+            ("cluster_token", encoded(saved.cluster_token.as_ref().map(Secret::expose))),
+            ("cluster_cert_data", encoded(saved.ca_data.as_deref())),
+        ];
+        if entries.iter().any(|(_, value)| value.is_some()) {
+            match self.put(&self.secret(), &entries).await {
+                Err(StateError::Status(403)) => log::debug!("The state's Secret may not be written"),
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, shape: &Shape<'_>) -> String {
+        format!("/api/v1/namespaces/{}/{}", self.namespace, shape.resource)
+    }
+
+    async fn get(&self, shape: &Shape<'_>) -> Result<Option<Object>, StateError> {
+        let path = format!("{}/{}", self.path(shape), shape.name);
+        let answer = self.client.request(Method::GET, &path, None).await.map_err(StateError::Request)?;
+        match answer.status {
+            200 => core::str::from_utf8(&answer.body)
+                .ok()
+                .and_then(|text| json::from_str(text).ok())
+                .map(Some)
+                .ok_or(StateError::Content),
+            404 => Ok(None),
+            status => Err(StateError::Status(status)),
+        }
+    }
+
+    /// Sets entries of the object's data and leaves all others as they are. Reads first, so that nothing is written that is there
+    /// already, and so that the verbs are those that the Go agent's rights contain: get, create, update.
+    async fn put(&self, shape: &Shape<'_>, entries: &[(&str, Option<String>)]) -> Result<(), StateError> {
+        for _ in 0..CONFLICTS {
+            let (method, path, object) = match self.get(shape).await? {
+                None => (Method::POST, self.path(shape), self.fresh(shape, entries)),
+                Some(mut object) => {
+                    if !merge(&mut object, entries) {
+                        return Ok(());
+                    }
+                    (Method::PUT, format!("{}/{}", self.path(shape), shape.name), object)
+                }
+            };
+            let body = json::to_string(&object).into_bytes();
+            let answer = self.client.request(method, &path, Some(body)).await.map_err(StateError::Request)?;
+            match answer.status {
+                200 | 201 => return Ok(()),
+                409 => {}
+                status => return Err(StateError::Status(status)),
+            }
+        }
+        Err(StateError::Status(409))
+    }
+
+    fn fresh(&self, shape: &Shape<'_>, entries: &[(&str, Option<String>)]) -> Object {
+        let string = |text: &str| Value::String(text.into());
+        let mut labels = Object::new();
+        labels.insert("app.kubernetes.io/name".into(), string("pipeops-agent"));
+        labels.insert("app.kubernetes.io/component".into(), string(shape.component));
+        labels.insert("app.kubernetes.io/managed-by".into(), string("pipeops-agent"));
+        let mut metadata = Object::new();
+        metadata.insert("name".into(), string(shape.name));
+        metadata.insert("namespace".into(), string(&self.namespace));
+        metadata.insert("labels".into(), Value::Object(labels));
+        let mut object = Object::new();
+        object.insert("apiVersion".into(), string("v1"));
+        object.insert("kind".into(), string(shape.kind));
+        object.insert("metadata".into(), Value::Object(metadata));
+        merge(&mut object, entries);
+        object
+    }
+}
+
+/// True when that changed something.
+fn merge(object: &mut Object, entries: &[(&str, Option<String>)]) -> bool {
+    let mut data = match object.remove("data") {
+        Some(Value::Object(data)) => data,
+        _ => Object::new(),
+    };
+    let mut changed = false;
+    for (key, value) in entries {
+        if let Some(value) = value
+            && text(Some(&data), key).as_ref() != Some(value)
+        {
+            data.insert((*key).into(), Value::String(value.clone()));
+            changed = true;
+        }
+    }
+    object.insert("data".into(), Value::Object(data));
+    changed
+}
+
+fn data(object: &Object) -> Option<&Object> {
+    match object.get("data") {
+        Some(Value::Object(data)) => Some(data),
+        _ => None,
+    }
+}
+
+fn text(data: Option<&Object>, key: &str) -> Option<String> {
+    match data?.get(key) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn decoded(data: Option<&Object>, key: &str) -> Option<String> {
+    String::from_utf8(STANDARD.decode(text(data, key)?).ok()?).ok().filter(|text| !text.is_empty())
+}

@@ -1,0 +1,157 @@
+//! TLS clients: whom to trust and what to show.
+//!
+//! The control plane is trusted by the public roots and the operator's own CA; the API server by the cluster's CA alone.
+
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::config::Tls;
+
+/// Why a TLS client cannot be set up. Each says which file it speaks of.
+#[derive(Debug)]
+pub(crate) enum TlsError {
+    Read { path: PathBuf, source: io::Error },
+    /// No certificate in it, or one that cannot be parsed.
+    Certificates(String),
+    Key(String),
+    /// Certificate and key do not fit, or rustls does not like them.
+    Client(rustls::Error),
+    Protocol(rustls::Error),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(formatter, "cannot read {}: {source}", path.display()),
+            Self::Certificates(place) => write!(formatter, "{place} holds no usable certificate in PEM form"),
+            Self::Key(place) => write!(formatter, "{place} holds no usable private key in PEM form"),
+            Self::Client(error) => write!(formatter, "the client certificate cannot be used: {error}"),
+            Self::Protocol(error) => write!(formatter, "TLS cannot be set up: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for TlsError {}
+
+/// The client for everything that goes to the control plane. Files are read anew, so that a renewed certificate is used by the
+/// next dial.
+pub(crate) fn for_plane(settings: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = &settings.ca_file {
+        add_certificates(&mut roots, &read(path)?, &path.display().to_string())?;
+    }
+    let identity = match (&settings.cert_file, &settings.key_file) {
+        (Some(certificate), Some(key)) => Some(Identity {
+            certificate_pem: read(certificate)?,
+            key_pem: read(key)?,
+            place: certificate.display().to_string(),
+        }),
+        _ => None,
+    };
+    build(roots, identity, settings.insecure_skip_verify)
+}
+
+/// A client certificate and its key.
+pub(crate) struct Identity {
+    pub(crate) certificate_pem: Vec<u8>,
+    pub(crate) key_pem: Vec<u8>,
+    pub(crate) place: String,
+}
+
+/// The client for the API server. `identity` is for the agent's own requests only: a connection that carries the plane's
+/// requests must not show it, or they would be authenticated as the agent.
+pub(crate) fn for_cluster(ca_pem: Option<&[u8]>, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match ca_pem {
+        Some(pem) => add_certificates(&mut roots, pem, "the cluster's CA")?,
+        None => roots.roots.extend_from_slice(webpki_roots::TLS_SERVER_ROOTS),
+    }
+    build(roots, identity, insecure)
+}
+
+fn build(roots: RootCertStore, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
+    // Never `ClientConfig::builder()`: it panics as soon as some crate turns a second provider on.
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(TlsError::Protocol)?;
+    let builder = if insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+    } else {
+        builder.with_root_certificates(roots)
+    };
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificate_pem, key_pem, place }) => {
+            let chain = certificates(&certificate_pem, &place)?;
+            let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| TlsError::Key(place))?;
+            builder.with_client_auth_cert(chain, key).map_err(TlsError::Client)?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A handful of servers: tickets for all of them, and no more memory than that.
+    config.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    Ok(Arc::new(config))
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
+}
+
+fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) | Err(_) => Err(TlsError::Certificates(place.into())),
+    }
+}
+
+fn add_certificates(roots: &mut RootCertStore, pem: &[u8], place: &str) -> Result<(), TlsError> {
+    let (added, _) = roots.add_parsable_certificates(certificates(pem, place)?);
+    if added == 0 { Err(TlsError::Certificates(place.into())) } else { Ok(()) }
+}
+
+/// What `insecure_skip_verify` asks for: the connection is encrypted, and nobody knows with whom.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,86 @@
+//! The body of a request to a backend.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use pipeops_agent_core::streams::{Input, Key};
+use tokio::sync::mpsc;
+
+use super::Reports;
+
+/// A body that tells the machines when the connection has taken its bytes.
+pub(crate) struct RequestBody {
+    source: Source,
+    /// Whom to tell; nobody for the agent's own requests.
+    reports: Option<(Key, Reports)>,
+}
+
+enum Source {
+    Done,
+    Whole(Bytes),
+    Fed(mpsc::UnboundedReceiver<Bytes>),
+}
+
+impl RequestBody {
+    pub(crate) fn empty() -> Self {
+        Self { source: Source::Done, reports: None }
+    }
+
+    pub(super) fn whole(key: Key, bytes: Bytes, reports: Reports) -> Self {
+        Self { source: Source::Whole(bytes), reports: Some((key, reports)) }
+    }
+
+    /// A body of the agent's own.
+    pub(crate) fn own(bytes: Bytes) -> Self {
+        Self { source: if bytes.is_empty() { Source::Done } else { Source::Whole(bytes) }, reports: None }
+    }
+
+    pub(super) fn fed(key: Key, pieces: mpsc::UnboundedReceiver<Bytes>, reports: Reports) -> Self {
+        Self { source: Source::Fed(pieces), reports: Some((key, reports)) }
+    }
+
+    fn tell(&self, bytes: usize) {
+        if let Some((key, reports)) = &self.reports {
+            let _ = reports.send(Input::Consumed { key: *key, bytes });
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let piece = match &mut this.source {
+            Source::Done => None,
+            Source::Whole(bytes) => Some(core::mem::take(bytes)),
+            Source::Fed(pieces) => ready!(pieces.poll_recv(context)),
+        };
+        match &piece {
+            Some(bytes) => {
+                this.tell(bytes.len());
+                if matches!(this.source, Source::Whole(_)) {
+                    this.source = Source::Done;
+                }
+            }
+            None => this.source = Source::Done,
+        }
+        Poll::Ready(piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.source, Source::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Done => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Source::Fed(_) => SizeHint::default(),
+        }
+    }
+}
