@@ -110,16 +110,6 @@ impl Node {
         }
     }
 
-    /// A plain whole number without a sign.
-    pub(crate) fn as_u64(&self) -> Option<u64> {
-        let text = self.plain()?;
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.parse().ok()
-        } else {
-            None
-        }
-    }
-
     pub(crate) fn is_null(&self) -> bool {
         self.value == Value::Null
     }

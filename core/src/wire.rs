@@ -36,6 +36,9 @@ pub const SUPPORTED_TYPES: [&str; 11] = [
     "error",
 ];
 
+/// The most bytes in one `proxy_response_chunk`, by the protocol.
+pub const MAX_CHUNK: usize = 32 * 1024;
+
 /// The most values that one message may hold. A value costs up to sixteen times its text in memory, so the size of a message
 /// alone does not bound what reading it takes.
 pub const MAX_VALUES: usize = 65_536;

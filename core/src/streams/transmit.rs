@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::exchange::{Answer, Ending};
 use super::{Key, Streams};
 use crate::message::Outbound;
-use crate::wire::{Base64, Piece, RESPONSE_BLOCK, ResponseWriter, encode};
+use crate::wire::{Base64, MAX_CHUNK, Piece, ResponseWriter, encode};
 
 /// A buffered answer on its way out in several frames.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Streams {
                     return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
                 }
                 if let Some(mut data) = chunks.pop_front() {
-                    let chunk = data.split_to(data.len().min(RESPONSE_BLOCK));
+                    let chunk = data.split_to(data.len().min(MAX_CHUNK));
                     if !data.is_empty() {
                         chunks.push_front(data);
                     }

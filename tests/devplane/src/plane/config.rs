@@ -30,6 +30,8 @@ pub struct PlaneConfig {
     pub ping_every: Option<u64>,
     /// Send envelopes in binary frames, as the old controller does.
     pub binary_envelopes: bool,
+    /// What is known about any address: the `data` of `/api/v1/public/ip-intel/…`. `None` answers 404.
+    pub intelligence: Option<Value>,
     /// Unix milliseconds at the plane's time 0, for the time stamps it sends.
     pub epoch: u64,
 }
@@ -50,6 +52,7 @@ impl Default for PlaneConfig {
             gateway_hello: None,
             ping_every: None,
             binary_envelopes: false,
+            intelligence: None,
             epoch: 1_767_225_600_000,
         }
     }

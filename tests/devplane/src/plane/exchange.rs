@@ -1,6 +1,5 @@
 //! One exchange: what may still be said about it, and the parts its messages amount to.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::fields::{Field, Kind, check, optional, required};
@@ -18,14 +17,20 @@ const RESPONSE: &[Field] = &[
     optional("body", Kind::Filled),
     optional("encoding", Kind::OneOf(&["base64", "gzip"])),
 ];
-const HEAD: &[Field] = &[required("status", Kind::Count), required("headers", Kind::Headers)];
+const HEAD: &[Field] = &[
+    required("status", Kind::Count),
+    required("headers", Kind::Headers),
+];
 const CHUNK: &[Field] = &[
     required("data", Kind::Text),
     required("encoding", Kind::OneOf(&["base64"])),
     required("size", Kind::Count),
 ];
 const ABORT: &[Field] = &[required("error", Kind::Filled)];
-const ERROR: &[Field] = &[required("error", Kind::Filled), optional("request_id", Kind::Filled)];
+const ERROR: &[Field] = &[
+    required("error", Kind::Filled),
+    optional("request_id", Kind::Filled),
+];
 const SOCKET_DATA: &[Field] = &[
     required("stream_id", Kind::Filled),
     required("data", Kind::Filled),
@@ -51,8 +56,9 @@ pub(super) enum Form {
     Any,
 }
 
+/// How far an answer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     BeforeHead,
     Body,
     /// Status 101 was seen; `ended` once `proxy_response_end` was, too.
@@ -65,23 +71,21 @@ enum Phase {
 pub(super) struct Exchange {
     pub(super) wire_id: String,
     pub(super) connection: ConnectionId,
-    pub(super) cluster_id: String,
     /// `data` instead of `chunk`.
     pub(super) data_key: bool,
     /// The long names of the WebSocket messages.
     pub(super) long_names: bool,
     /// The plane has cancelled it: answers under way are let pass, but nobody waits for them.
     pub(super) cancelled: bool,
-    form: Form,
-    phase: Phase,
+    pub(super) form: Form,
+    pub(super) phase: Phase,
 }
 
 impl Exchange {
-    pub(super) fn new(wire_id: String, connection: ConnectionId, cluster_id: String, form: Form) -> Self {
+    pub(super) fn new(wire_id: String, connection: ConnectionId, form: Form) -> Self {
         Self {
             wire_id,
             connection,
-            cluster_id,
             data_key: false,
             long_names: false,
             cancelled: false,
@@ -95,7 +99,12 @@ impl Exchange {
     }
 
     /// Takes an answer message; whether it was the last of the exchange shows in the parts.
-    pub(super) fn answer(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    pub(super) fn answer(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         match kind {
             "proxy_response" => self.response(kind, payload, breaches),
             "proxy_response_header" => self.head(kind, payload, breaches),
@@ -120,20 +129,32 @@ impl Exchange {
         let message = "binary response";
         self.expect(Form::Buffered, message, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
+            breaches.push(Breach::HeadTwice {
+                id: self.wire_id.clone(),
+            });
         }
         let status = self.status(i64::from(status), breaches);
         whole(status, headers, body)
     }
 
-    fn response(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn response(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, RESPONSE, breaches);
         self.expect(Form::Buffered, kind, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
+            breaches.push(Breach::HeadTwice {
+                id: self.wire_id.clone(),
+            });
             return Vec::new();
         }
-        let status = self.status(payload.get("status").and_then(Value::as_i64).unwrap_or(0), breaches);
+        let status = self.status(
+            payload.get("status").and_then(Value::as_i64).unwrap_or(0),
+            breaches,
+        );
         let headers = read_headers(payload.get("headers"));
         let text = payload.get("body").and_then(Value::as_str);
         let encoding = payload.get("encoding").and_then(Value::as_str);
@@ -144,16 +165,24 @@ impl Exchange {
                 let packed = self.decode(kind, text, breaches);
                 let body = packed.as_deref().and_then(|data| gunzip(data, BODY_LIMIT));
                 if packed.is_some() && body.is_none() {
-                    breaches.push(Breach::GzipWrong { id: self.wire_id.clone() });
+                    breaches.push(Breach::GzipWrong {
+                        id: self.wire_id.clone(),
+                    });
                 }
                 body
             }
             (Some(_), _) => {
-                breaches.push(Breach::FieldMissing { message: kind.into(), field: "encoding".into() });
+                breaches.push(Breach::FieldMissing {
+                    message: kind.into(),
+                    field: "encoding".into(),
+                });
                 None
             }
             (None, Some(_)) => {
-                breaches.push(Breach::FieldMissing { message: kind.into(), field: "body".into() });
+                breaches.push(Breach::FieldMissing {
+                    message: kind.into(),
+                    field: "body".into(),
+                });
                 Some(Vec::new())
             }
         };
@@ -167,29 +196,63 @@ impl Exchange {
         }
     }
 
-    fn head(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn head(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, HEAD, breaches);
         self.expect(Form::Streaming, kind, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
+            breaches.push(Breach::HeadTwice {
+                id: self.wire_id.clone(),
+            });
             return Vec::new();
         }
-        let status = self.status(payload.get("status").and_then(Value::as_i64).unwrap_or(0), breaches);
-        self.phase = if status == 101 { Phase::Upgraded { ended: false } } else { Phase::Body };
-        vec![Part::Head { status, headers: read_headers(payload.get("headers")) }]
+        let status = self.status(
+            payload.get("status").and_then(Value::as_i64).unwrap_or(0),
+            breaches,
+        );
+        self.phase = if status == 101 {
+            Phase::Upgraded { ended: false }
+        } else {
+            Phase::Body
+        };
+        vec![Part::Head {
+            status,
+            headers: read_headers(payload.get("headers")),
+        }]
     }
 
-    fn chunk(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn chunk(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, CHUNK, breaches);
         self.expect(Form::Streaming, kind, breaches);
         self.expect_body(kind, breaches);
-        let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
-        let Some(data) = self.decode(kind, text, breaches) else { return Vec::new() };
+        let text = payload
+            .get("data")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let Some(data) = self.decode(kind, text, breaches) else {
+            return Vec::new();
+        };
         let decoded = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let size = payload.get("size").and_then(Value::as_u64).unwrap_or(decoded);
+        let size = payload
+            .get("size")
+            .and_then(Value::as_u64)
+            .unwrap_or(decoded);
         let id = || self.wire_id.clone();
         if size != decoded {
-            breaches.push(Breach::SizeWrong { id: id(), size, decoded });
+            breaches.push(Breach::SizeWrong {
+                id: id(),
+                size,
+                decoded,
+            });
         }
         if data.is_empty() {
             breaches.push(Breach::ChunkEmpty { id: id() });
@@ -201,13 +264,21 @@ impl Exchange {
         vec![Part::Chunk(data)]
     }
 
-    fn end(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn end(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, &[], breaches);
         self.expect(Form::Streaming, kind, breaches);
         match &mut self.phase {
             Phase::Upgraded { ended } => {
                 if *ended {
-                    breaches.push(Breach::AfterEnd { message: kind.into(), id: self.wire_id.clone() });
+                    breaches.push(Breach::AfterEnd {
+                        message: kind.into(),
+                        id: self.wire_id.clone(),
+                    });
                 }
                 *ended = true;
                 Vec::new()
@@ -219,13 +290,23 @@ impl Exchange {
         }
     }
 
-    fn abort(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn abort(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, ABORT, breaches);
         self.expect(Form::Streaming, kind, breaches);
         vec![Part::Abort(error_text(payload))]
     }
 
-    fn error(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn error(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, ERROR, breaches);
         self.check_inner_id(kind, payload, "request_id", breaches);
         if !self.is_socket() {
@@ -234,94 +315,72 @@ impl Exchange {
         vec![Part::Error(error_text(payload))]
     }
 
-    fn socket_data(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn socket_data(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, SOCKET_DATA, breaches);
         self.expect_socket(kind, payload, breaches);
-        let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
-        let Some(data) = self.decode(kind, text, breaches) else { return Vec::new() };
+        let text = payload
+            .get("data")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let Some(data) = self.decode(kind, text, breaches) else {
+            return Vec::new();
+        };
         match data.split_first() {
             Some((&opcode @ (1 | 2 | 8 | 9 | 10), rest)) => {
                 let announced = payload.get("message_type").and_then(Value::as_u64);
                 if announced.is_some_and(|announced| announced != u64::from(opcode)) {
-                    breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
+                    breaches.push(Breach::FrameWrong {
+                        id: self.wire_id.clone(),
+                    });
                 }
-                vec![Part::Frame { opcode, data: rest.to_vec() }]
+                vec![Part::Frame {
+                    opcode,
+                    data: rest.to_vec(),
+                }]
             }
             _ => {
-                breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
+                breaches.push(Breach::FrameWrong {
+                    id: self.wire_id.clone(),
+                });
                 Vec::new()
             }
         }
     }
 
-    fn socket_close(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
+    fn socket_close(
+        &mut self,
+        kind: &str,
+        payload: &Map<String, Value>,
+        breaches: &mut Vec<Breach>,
+    ) -> Vec<Part> {
         check(kind, payload, SOCKET_CLOSE, breaches);
         self.expect_socket(kind, payload, breaches);
         vec![Part::Closed]
-    }
-
-    fn expect(&self, form: Form, message: &str, breaches: &mut Vec<Breach>) {
-        if self.form != form && self.form != Form::Any {
-            breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
-        }
-    }
-
-    fn expect_body(&self, message: &str, breaches: &mut Vec<Breach>) {
-        match self.phase {
-            Phase::Body => {}
-            Phase::BeforeHead => {
-                breaches.push(Breach::BeforeHead { message: message.into(), id: self.wire_id.clone() });
-            }
-            Phase::Upgraded { .. } => {
-                breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
-            }
-        }
-    }
-
-    fn expect_socket(&self, message: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
-        if !self.is_socket() && self.form != Form::Any {
-            breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
-        }
-        for name in ["stream_id", "request_id"] {
-            self.check_inner_id(message, payload, name, breaches);
-        }
-    }
-
-    fn check_inner_id(&self, message: &str, payload: &Map<String, Value>, name: &str, breaches: &mut Vec<Breach>) {
-        if let Some(value) = payload.get(name).and_then(Value::as_str)
-            && value != self.wire_id
-        {
-            breaches.push(Breach::FieldValue { message: message.into(), field: name.into(), value: value.into() });
-        }
-    }
-
-    /// A status outside 100 to 599 is reported as 502.
-    fn status(&self, status: i64, breaches: &mut Vec<Breach>) -> u16 {
-        match u16::try_from(status) {
-            Ok(status @ 100..=599) => status,
-            _ => {
-                breaches.push(Breach::StatusWrong { id: self.wire_id.clone(), status });
-                502
-            }
-        }
-    }
-
-    fn decode(&self, message: &str, text: &str, breaches: &mut Vec<Breach>) -> Option<Vec<u8>> {
-        let decoded = STANDARD.decode(text).ok();
-        if decoded.is_none() {
-            breaches.push(Breach::Base64Wrong { message: message.into(), id: self.wire_id.clone() });
-        }
-        decoded
     }
 }
 
 /// Names and values of a header object; anything malformed is left out.
 pub(super) fn read_headers(value: Option<&Value>) -> Vec<(String, Vec<String>)> {
-    let Some(Value::Object(map)) = value else { return Vec::new() };
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let Some(Value::Object(map)) = value else {
+        return Vec::new();
     };
-    map.iter().map(|(name, value)| (name.clone(), texts(value))).collect()
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    map.iter()
+        .map(|(name, value)| (name.clone(), texts(value)))
+        .collect()
 }
 
 fn whole(status: u16, headers: Vec<(String, Vec<String>)>, body: Vec<u8>) -> Vec<Part> {
@@ -334,5 +393,9 @@ fn whole(status: u16, headers: Vec<(String, Vec<String>)>, body: Vec<u8>) -> Vec
 }
 
 fn error_text(payload: &Map<String, Value>) -> String {
-    payload.get("error").and_then(Value::as_str).unwrap_or_default().to_owned()
+    payload
+        .get("error")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -11,6 +11,10 @@ pub struct Faults {
     pub hang_controller: bool,
     /// Never answer an upgrade request to the gateway.
     pub hang_gateway: bool,
+    /// Answer REST requests with this status.
+    pub refuse_rest: Option<Refusal>,
+    /// Never answer a REST request.
+    pub hang_rest: bool,
     /// Accept, then end the connection abruptly after this time.
     pub drop_after_accept: Option<u64>,
     /// Accept, then close with this code at once.
@@ -55,7 +59,11 @@ impl Refusal {
     /// Refuses with `status` until cleared.
     #[must_use]
     pub fn with_status(status: u16) -> Self {
-        Self { status, retry_after: None, remaining: None }
+        Self {
+            status,
+            retry_after: None,
+            remaining: None,
+        }
     }
 
     /// Only for the next `count` upgrades.
@@ -114,7 +122,9 @@ impl Faults {
     /// Uses one refusal up.
     pub(super) fn take_refusal(slot: &mut Option<Refusal>) -> Option<Refusal> {
         match slot {
-            Some(Refusal { remaining: Some(0), .. }) => {
+            Some(Refusal {
+                remaining: Some(0), ..
+            }) => {
                 *slot = None;
                 None
             }

@@ -67,7 +67,10 @@ pub enum Verdict {
     /// 101. Outputs for the connection may be waiting already.
     Accept(ConnectionId),
     /// An HTTP answer instead.
-    Refuse { status: u16, headers: Vec<(String, String)> },
+    Refuse {
+        status: u16,
+        headers: Vec<(String, String)>,
+    },
     /// No answer at all; the connection stays open.
     Hang,
 }
@@ -80,14 +83,20 @@ pub enum Incoming {
     /// The transport answers pings while [`answers_pings`](super::Plane::answers_pings) says so.
     Ping,
     Pong,
-    Close { code: u16, reason: String },
+    Close {
+        code: u16,
+        reason: String,
+    },
 }
 
 /// A piece of an answer, in order. `End`, `Abort`, `Error` and `Closed` are last; after a status of 101, `End` is
 /// not reported and `Frame`s follow until `Closed`, `Abort` or `Error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    Head { status: u16, headers: Vec<(String, Vec<String>)> },
+    Head {
+        status: u16,
+        headers: Vec<(String, Vec<String>)>,
+    },
     Chunk(Vec<u8>),
     End,
     /// The agent gave up, or the connection to it was lost. May come first.
@@ -95,7 +104,10 @@ pub enum Part {
     /// `proxy_error`.
     Error(String),
     /// A frame of a proxied WebSocket.
-    Frame { opcode: u8, data: Vec<u8> },
+    Frame {
+        opcode: u8,
+        data: Vec<u8>,
+    },
     /// The proxied WebSocket is over.
     Closed,
 }
@@ -114,19 +126,42 @@ impl Part {
 /// What the owner of the plane has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    Send { connection: ConnectionId, text: String },
-    SendBinary { connection: ConnectionId, bytes: Vec<u8> },
+    Send {
+        connection: ConnectionId,
+        text: String,
+    },
+    SendBinary {
+        connection: ConnectionId,
+        bytes: Vec<u8>,
+    },
     /// A WebSocket ping with an empty payload.
-    Ping { connection: ConnectionId },
+    Ping {
+        connection: ConnectionId,
+    },
     /// A close frame, then the end of the connection. Report the end with `closed`.
-    Close { connection: ConnectionId, code: u16, reason: String },
+    Close {
+        connection: ConnectionId,
+        code: u16,
+        reason: String,
+    },
     /// The end of the TCP connection without a close frame. The plane has forgotten the connection already.
-    Drop { connection: ConnectionId },
+    Drop {
+        connection: ConnectionId,
+    },
     /// Read nothing from this connection for a while (slow reader).
-    PauseReading { connection: ConnectionId, milliseconds: u64 },
+    PauseReading {
+        connection: ConnectionId,
+        milliseconds: u64,
+    },
     /// Bytes of the yamux session, once the agent has acknowledged it.
-    Mux { connection: ConnectionId, bytes: Vec<u8> },
-    Answer { exchange: ExchangeId, part: Part },
+    Mux {
+        connection: ConnectionId,
+        bytes: Vec<u8>,
+    },
+    Answer {
+        exchange: ExchangeId,
+        part: Part,
+    },
     /// The agent broke a rule; also kept in `violations()`.
     Noted(Violation),
 }
@@ -164,7 +199,13 @@ mod tests {
 
     #[test]
     fn the_path_decides_the_role() {
-        let at = |path: &str| Upgrade { path: path.into(), ..Upgrade::default() }.role();
+        let at = |path: &str| {
+            Upgrade {
+                path: path.into(),
+                ..Upgrade::default()
+            }
+            .role()
+        };
         assert_eq!(at("/api/v1/clusters/agent/ws"), Role::Controller);
         assert_eq!(at("/base/api/v1/clusters/agent/ws"), Role::Controller);
         assert_eq!(at("/ws"), Role::Gateway);
@@ -172,7 +213,10 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let upgrade = Upgrade { query: "a=1%2F2&b=x+y&a=3".into(), ..Upgrade::default() };
+        let upgrade = Upgrade {
+            query: "a=1%2F2&b=x+y&a=3".into(),
+            ..Upgrade::default()
+        };
         assert_eq!(upgrade.parameter("a").as_deref(), Some("3"));
         assert_eq!(upgrade.parameter("b").as_deref(), Some("x y"));
         assert_eq!(upgrade.parameter("c"), None);

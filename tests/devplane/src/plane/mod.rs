@@ -7,19 +7,23 @@
 //! The plane is a strict judge. It understands what an agent sends even when it is wrong, where that is possible, and
 //! notes each breach as a [`Violation`].
 
+mod actions;
 mod binary;
 mod clusters;
 mod config;
 mod envelope;
 mod exchange;
+mod expectations;
 mod faults;
 mod fields;
 mod inflate;
 mod io;
+mod liveness;
 mod outbox;
 mod proxy;
 mod records;
 mod request;
+mod rest;
 mod rules;
 mod session;
 mod timestamp;
@@ -28,17 +32,17 @@ mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 pub use clusters::{AgentState, Cluster};
 pub use config::PlaneConfig;
-pub use faults::{Faults, HeartbeatReply, RegisterReply, Refusal};
+pub use faults::{Faults, HeartbeatReply, Refusal, RegisterReply};
 pub use io::{
-    CONTROLLER_PATH, ConnectionId, ExchangeId, Incoming, Output, Part, Role, Upgrade, Verdict, percent_decode,
+    CONTROLLER_PATH, ConnectionId, ExchangeId, Incoming, Output, Part, Role, Upgrade, Verdict,
+    percent_decode,
 };
 pub use proxy::NoAgent;
 pub use records::{DisconnectRecord, Log, MessageRecord, Records, UpgradeRecord};
 pub use request::{Body, ProxyRequest, Spelling, WebSocketRequest};
+pub use rest::{RestAnswer, RestRecord, RestRequest};
 pub use timestamp::{is_rfc3339, rfc3339};
 pub use violation::{Breach, Violation};
 
@@ -122,7 +126,9 @@ impl Plane {
     /// Something arrived on a connection. Ignored if the plane has forgotten it.
     pub fn receive(&mut self, now: u64, connection: ConnectionId, incoming: Incoming) {
         self.now = now;
-        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let Some(state) = self.connections.get_mut(&connection) else {
+            return;
+        };
         if state.closed_by_agent.is_some() {
             self.note(Some(connection), Breach::AfterClose);
             return;
@@ -154,7 +160,9 @@ impl Plane {
     /// A connection has ended, for whatever reason.
     pub fn closed(&mut self, now: u64, connection: ConnectionId) {
         self.now = now;
-        let Some(state) = self.connections.remove(&connection) else { return };
+        let Some(state) = self.connections.remove(&connection) else {
+            return;
+        };
         self.outbox.forget(connection);
         self.records.disconnects.push(DisconnectRecord {
             at: now,
@@ -163,7 +171,10 @@ impl Plane {
             code: state.closed_by_agent,
             by_plane: state.closed_by_plane,
         });
-        if let Some(cluster) = state.cluster_id.as_deref().and_then(|id| self.clusters.get_mut(id))
+        if let Some(cluster) = state
+            .cluster_id
+            .as_deref()
+            .and_then(|id| self.clusters.get_mut(id))
             && cluster.connection == Some(connection)
         {
             cluster.connection = None;
@@ -182,8 +193,14 @@ impl Plane {
                 Later::Progress(progress) => self.continue_registration(progress),
             }
         }
-        let Ticks { json_ping, unknown, ping } = self.ticks;
-        let due = |last: u64, every: Option<u64>| every.is_some_and(|every| last.saturating_add(every.max(1)) <= now);
+        let Ticks {
+            json_ping,
+            unknown,
+            ping,
+        } = self.ticks;
+        let due = |last: u64, every: Option<u64>| {
+            every.is_some_and(|every| last.saturating_add(every.max(1)) <= now)
+        };
         if due(json_ping, self.faults.json_ping_every) {
             self.ticks.json_ping = now;
             self.for_each_agent(Self::send_json_ping);
@@ -194,7 +211,9 @@ impl Plane {
         }
         if due(ping, self.config.ping_every) {
             self.ticks.ping = now;
-            self.for_each_agent(|plane, connection| plane.post(connection, Output::Ping { connection }));
+            self.for_each_agent(|plane, connection| {
+                plane.post(connection, Output::Ping { connection })
+            });
         }
     }
 
@@ -206,14 +225,23 @@ impl Plane {
     /// When `timeout` has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let Ticks { json_ping, unknown, ping } = self.ticks;
-        let next = |last: u64, every: Option<u64>| every.map(|every| last.saturating_add(every.max(1)));
+        let Ticks {
+            json_ping,
+            unknown,
+            ping,
+        } = self.ticks;
+        let next =
+            |last: u64, every: Option<u64>| every.map(|every| last.saturating_add(every.max(1)));
         let ticks = [
             next(json_ping, self.faults.json_ping_every),
             next(unknown, self.faults.unknown_message_every),
             next(ping, self.config.ping_every),
         ];
-        let ticks = ticks.into_iter().flatten().min().filter(|_| !self.connections.is_empty());
+        let ticks = ticks
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|_| !self.connections.is_empty());
         [ticks, self.outbox.next_due()].into_iter().flatten().min()
     }
 
@@ -223,74 +251,10 @@ impl Plane {
         !self.faults.black_hole
     }
 
-    /// Sends any text, well-formed or not.
-    pub fn send_raw(&mut self, connection: ConnectionId, text: impl Into<String>) {
-        self.post(connection, Output::Send { connection, text: text.into() });
-    }
-
-    /// Sends any bytes in a binary message.
-    pub fn send_raw_binary(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
-        self.post(connection, Output::SendBinary { connection, bytes });
-    }
-
-    /// Sends a message in an envelope.
-    pub fn send(&mut self, connection: ConnectionId, kind: &str, request_id: Option<&str>, payload: Value) {
-        let timestamp = rfc3339(self.config.epoch.saturating_add(self.now));
-        let text = envelope::write(kind, request_id, payload, &timestamp);
-        let output = if self.config.binary_envelopes && self.connections.get(&connection).is_some_and(|it| !it.mux) {
-            Output::SendBinary { connection, bytes: text.into_bytes() }
-        } else {
-            Output::Send { connection, text }
-        };
-        self.post(connection, output);
-    }
-
-    /// Sends a JSON ping.
-    pub fn send_json_ping(&mut self, connection: ConnectionId) {
-        self.serial += 1;
-        let id = format!("ping-{}", self.serial);
-        if let Some(state) = self.connections.get_mut(&connection) {
-            state.pings.insert(id.clone());
-        }
-        self.send(connection, "ping", Some(&id), serde_json::json!({}));
-    }
-
-    /// Sends a message of a type no agent knows.
-    pub fn send_unknown(&mut self, connection: ConnectionId) {
-        let kind = self.faults.unknown_type.clone().unwrap_or_else(|| "future_message_v2".to_owned());
-        self.serial += 1;
-        let id = format!("unknown-{}", self.serial);
-        if let Some(state) = self.connections.get_mut(&connection) {
-            state.unknown.entry(kind.clone()).or_insert(false);
-        }
-        self.send(connection, &kind, Some(&id), serde_json::json!({"anything": [1, null, {"x": "y"}]}));
-    }
-
-    /// Ends a connection abruptly.
-    pub fn drop_connection(&mut self, connection: ConnectionId) {
-        let Some(state) = self.connections.get_mut(&connection) else { return };
-        state.closed_by_plane = true;
-        self.closed(self.now, connection);
-        self.outbox.push(Output::Drop { connection });
-    }
-
-    /// Ends every connection abruptly.
-    pub fn drop_agents(&mut self) {
-        self.for_each_agent(Self::drop_connection);
-    }
-
-    /// Closes a connection with a close frame.
-    pub fn close_connection(&mut self, connection: ConnectionId, code: u16, reason: &str) {
-        let Some(state) = self.connections.get_mut(&connection).filter(|state| !state.closed_by_plane) else { return };
-        state.closed_by_plane = true;
-        self.post(connection, Output::Close { connection, code, reason: reason.to_owned() });
-        let until = self.now.saturating_add(self.faults.delay).saturating_add(CLOSE_GRACE);
-        self.outbox.push_at(until, Later::Drop(connection));
-    }
-
-    /// Closes every connection with a close frame.
-    pub fn close_agents(&mut self, code: u16, reason: &str) {
-        self.for_each_agent(|plane, connection| plane.close_connection(connection, code, reason));
+    /// An agent broke the WebSocket protocol itself; the transport ends the connection.
+    pub fn framing_error(&mut self, now: u64, connection: ConnectionId, problem: String) {
+        self.now = now;
+        self.note(Some(connection), Breach::FramingWrong(problem));
     }
 
     /// Forgets all clusters, as a plane restored from nothing. Open connections stay.
@@ -315,7 +279,10 @@ impl Plane {
     /// Agents that are online.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.clusters.iter().filter(|cluster| cluster.state == AgentState::Online).count()
+        self.clusters
+            .iter()
+            .filter(|cluster| cluster.state == AgentState::Online)
+            .count()
     }
 
     #[must_use]
@@ -341,17 +308,33 @@ impl Plane {
     }
 
     fn closed_by_agent(&mut self, connection: ConnectionId, code: u16, reason: String) {
-        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let Some(state) = self.connections.get_mut(&connection) else {
+            return;
+        };
         state.closed_by_agent = Some(code);
         if !state.closed_by_plane {
-            self.post(connection, Output::Close { connection, code, reason });
+            self.post(
+                connection,
+                Output::Close {
+                    connection,
+                    code,
+                    reason,
+                },
+            );
         }
     }
 
     /// Ends the connection if it has had its number of messages.
     fn count(&mut self, connection: ConnectionId) {
-        let received = self.connections.get(&connection).map_or(0, |state| state.received);
-        if self.faults.drop_after_messages.is_some_and(|limit| received >= limit) {
+        let received = self
+            .connections
+            .get(&connection)
+            .map_or(0, |state| state.received);
+        if self
+            .faults
+            .drop_after_messages
+            .is_some_and(|limit| received >= limit)
+        {
             self.drop_connection(connection);
         }
     }
@@ -365,11 +348,16 @@ impl Plane {
 
     /// Hands an output for a connection on, unless the fault policy swallows or delays it.
     fn post(&mut self, connection: ConnectionId, output: Output) {
-        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let Some(state) = self.connections.get_mut(&connection) else {
+            return;
+        };
         if self.faults.black_hole {
             return;
         }
-        let at = self.now.saturating_add(self.faults.delay).max(state.delayed_until);
+        let at = self
+            .now
+            .saturating_add(self.faults.delay)
+            .max(state.delayed_until);
         if at > self.now {
             state.delayed_until = at;
             self.outbox.push_at(at, Later::Output(output));
@@ -379,7 +367,11 @@ impl Plane {
     }
 
     fn note(&mut self, connection: Option<ConnectionId>, breach: Breach) {
-        let violation = Violation { at: self.now, connection, breach };
+        let violation = Violation {
+            at: self.now,
+            connection,
+            breach,
+        };
         self.violations.push(violation.clone());
         self.outbox.push(Output::Noted(violation));
     }

@@ -11,7 +11,8 @@ use super::envelope::Message;
 use super::exchange::{Exchange, Form};
 use super::request::binary_body;
 use super::{
-    AgentState, Body, Breach, ConnectionId, ExchangeId, Output, Part, Plane, ProxyRequest, WebSocketRequest,
+    AgentState, Body, Breach, ConnectionId, ExchangeId, Output, Part, Plane, ProxyRequest,
+    WebSocketRequest,
 };
 
 /// How many ended exchanges are remembered, and how many cancelled ones may wait for their end.
@@ -56,12 +57,15 @@ impl Exchanges {
     }
 
     fn end(&mut self, id: ExchangeId, close_may_follow: bool) {
-        let Some(exchange) = self.open.remove(&id) else { return };
+        let Some(exchange) = self.open.remove(&id) else {
+            return;
+        };
         self.by_wire_id.remove(&exchange.wire_id);
         if exchange.cancelled {
             self.cancelled.retain(|other| *other != id);
         }
-        self.ended.insert(exchange.wire_id.clone(), close_may_follow);
+        self.ended
+            .insert(exchange.wire_id.clone(), close_may_follow);
         self.ended_order.push_back(exchange.wire_id);
         if self.ended_order.len() > MEMORY
             && let Some(oldest) = self.ended_order.pop_front()
@@ -92,10 +96,17 @@ impl Plane {
     pub fn open(&mut self, now: u64, request: ProxyRequest) -> Result<ExchangeId, NoAgent> {
         self.now = now;
         let (connection, cluster_id, uuid) = self.target(request.cluster.as_deref())?;
-        let wire_id = request.request_id.clone().unwrap_or_else(|| self.wire_id("req"));
+        let wire_id = request
+            .request_id
+            .clone()
+            .unwrap_or_else(|| self.wire_id("req"));
         let payload = request.payload(&cluster_id, &uuid);
-        let form = if request.streaming_answer { Form::Streaming } else { Form::Buffered };
-        let mut exchange = Exchange::new(wire_id.clone(), connection, cluster_id, form);
+        let form = if request.streaming_answer {
+            Form::Streaming
+        } else {
+            Form::Buffered
+        };
+        let mut exchange = Exchange::new(wire_id.clone(), connection, form);
         exchange.data_key = request.spelling.data;
         let id = self.add(exchange);
         let copies = if self.faults.duplicate_requests { 2 } else { 1 };
@@ -114,8 +125,8 @@ impl Plane {
     /// If no agent is online.
     pub fn open_raw(&mut self, now: u64, wire_id: &str, text: &str) -> Result<ExchangeId, NoAgent> {
         self.now = now;
-        let (connection, cluster_id, _) = self.target(None)?;
-        let id = self.add(Exchange::new(wire_id.to_owned(), connection, cluster_id, Form::Any));
+        let (connection, ..) = self.target(None)?;
+        let id = self.add(Exchange::new(wire_id.to_owned(), connection, Form::Any));
         self.send_raw(connection, text);
         Ok(id)
     }
@@ -124,36 +135,60 @@ impl Plane {
     ///
     /// # Errors
     /// If no agent is online for it.
-    pub fn open_websocket(&mut self, now: u64, request: &WebSocketRequest) -> Result<ExchangeId, NoAgent> {
+    pub fn open_websocket(
+        &mut self,
+        now: u64,
+        request: &WebSocketRequest,
+    ) -> Result<ExchangeId, NoAgent> {
         self.now = now;
-        let (connection, cluster_id, uuid) = self.target(request.cluster.as_deref())?;
+        let (connection, _, uuid) = self.target(request.cluster.as_deref())?;
         let wire_id = self.wire_id("gw-stream");
         let payload = request.payload(&wire_id, &uuid);
-        let mut exchange = Exchange::new(wire_id.clone(), connection, cluster_id, Form::Socket);
+        let mut exchange = Exchange::new(wire_id.clone(), connection, Form::Socket);
         exchange.long_names = request.long_names;
         let id = self.add(exchange);
-        let kind = if request.long_names { "proxy_websocket_start" } else { "ws_start" };
+        let kind = if request.long_names {
+            "proxy_websocket_start"
+        } else {
+            "ws_start"
+        };
         self.send(connection, kind, Some(&wire_id), payload);
         Ok(id)
     }
 
     /// The next piece of a chunked request body.
     pub fn body_chunk(&mut self, id: ExchangeId, bytes: &[u8]) {
-        let Some(exchange) = self.running(id) else { return };
+        let Some(exchange) = self.running(id) else {
+            return;
+        };
         let key = if exchange.data_key { "data" } else { "chunk" };
         let payload = json!({ key: STANDARD.encode(bytes) });
-        self.send(exchange.connection, "proxy_request_chunk", Some(&exchange.wire_id), payload);
+        self.send(
+            exchange.connection,
+            "proxy_request_chunk",
+            Some(&exchange.wire_id),
+            payload,
+        );
     }
 
     /// The end of a chunked request body.
     pub fn body_end(&mut self, id: ExchangeId) {
-        let Some(exchange) = self.running(id) else { return };
-        self.send(exchange.connection, "proxy_request_stream_end", Some(&exchange.wire_id), json!({}));
+        let Some(exchange) = self.running(id) else {
+            return;
+        };
+        self.send(
+            exchange.connection,
+            "proxy_request_stream_end",
+            Some(&exchange.wire_id),
+            json!({}),
+        );
     }
 
     /// A frame for a proxied WebSocket.
     pub fn websocket_data(&mut self, id: ExchangeId, opcode: u8, bytes: &[u8]) {
-        let Some(exchange) = self.running(id) else { return };
+        let Some(exchange) = self.running(id) else {
+            return;
+        };
         let mut framed = Vec::with_capacity(bytes.len() + 1);
         framed.push(opcode);
         framed.extend_from_slice(bytes);
@@ -161,23 +196,40 @@ impl Plane {
             "stream_id": exchange.wire_id, "request_id": exchange.wire_id,
             "data": STANDARD.encode(framed), "message_type": opcode,
         });
-        let kind = if exchange.long_names { "proxy_websocket_data" } else { "ws_data" };
+        let kind = if exchange.long_names {
+            "proxy_websocket_data"
+        } else {
+            "ws_data"
+        };
         self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
     }
 
     /// Closes a proxied WebSocket. Nothing more of it is reported.
     pub fn websocket_close(&mut self, id: ExchangeId) {
-        let Some(exchange) = self.running(id) else { return };
+        let Some(exchange) = self.running(id) else {
+            return;
+        };
         let payload = json!({"stream_id": exchange.wire_id, "request_id": exchange.wire_id});
-        let kind = if exchange.long_names { "proxy_websocket_close" } else { "ws_close" };
+        let kind = if exchange.long_names {
+            "proxy_websocket_close"
+        } else {
+            "ws_close"
+        };
         self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
         self.exchanges.cancel(id);
     }
 
     /// Cancels an exchange. Nothing more of it is reported.
     pub fn cancel(&mut self, id: ExchangeId) {
-        let Some(exchange) = self.running(id) else { return };
-        self.send(exchange.connection, "proxy_cancel", Some(&exchange.wire_id), json!({}));
+        let Some(exchange) = self.running(id) else {
+            return;
+        };
+        self.send(
+            exchange.connection,
+            "proxy_cancel",
+            Some(&exchange.wire_id),
+            json!({}),
+        );
         self.exchanges.cancel(id);
     }
 
@@ -190,13 +242,19 @@ impl Plane {
     /// The id an exchange has on the wire, while it runs.
     #[must_use]
     pub fn wire_id_of(&self, id: ExchangeId) -> Option<&str> {
-        self.exchanges.open.get(&id).map(|exchange| exchange.wire_id.as_str())
+        self.exchanges
+            .open
+            .get(&id)
+            .map(|exchange| exchange.wire_id.as_str())
     }
 
     /// The connection an exchange runs on.
     #[must_use]
     pub fn connection_of(&self, id: ExchangeId) -> Option<ConnectionId> {
-        self.exchanges.open.get(&id).map(|exchange| exchange.connection)
+        self.exchanges
+            .open
+            .get(&id)
+            .map(|exchange| exchange.connection)
     }
 
     pub(super) fn proxied(&mut self, connection: ConnectionId, message: Message) {
@@ -212,14 +270,23 @@ impl Plane {
                 self.report(id, parts, close_may_follow);
             }
         }
-        if matches!(message.kind.as_str(), "proxy_error" | "proxy_response_abort") {
-            self.records.others.push(message.record(self.now, connection));
+        if matches!(
+            message.kind.as_str(),
+            "proxy_error" | "proxy_response_abort"
+        ) {
+            self.records
+                .others
+                .push(message.record(self.now, connection));
         }
     }
 
     pub(super) fn binary_answer(&mut self, connection: ConnectionId, answer: BinaryAnswer) {
-        let Some(id) = self.find(connection, "binary response", &answer.id, false) else { return };
-        let Some(exchange) = self.exchanges.open.get_mut(&id) else { return };
+        let Some(id) = self.find(connection, "binary response", &answer.id, false) else {
+            return;
+        };
+        let Some(exchange) = self.exchanges.open.get_mut(&id) else {
+            return;
+        };
         let mut breaches = Vec::new();
         let parts = exchange.binary(answer.status, answer.headers, answer.body, &mut breaches);
         self.note_all(connection, breaches);
@@ -228,18 +295,34 @@ impl Plane {
 
     /// Ends the exchanges of a connection that is gone.
     pub(super) fn abandon_exchanges(&mut self, connection: ConnectionId) {
-        let of_it = |(id, exchange): (&ExchangeId, &Exchange)| (exchange.connection == connection).then_some(*id);
+        let of_it = |(id, exchange): (&ExchangeId, &Exchange)| {
+            (exchange.connection == connection).then_some(*id)
+        };
         let lost: BTreeSet<_> = self.exchanges.open.iter().filter_map(of_it).collect();
         for id in lost {
-            self.report(id, vec![Part::Abort("the connection to the agent was lost".into())], false);
+            self.report(
+                id,
+                vec![Part::Abort("the connection to the agent was lost".into())],
+                false,
+            );
         }
     }
 
     /// The exchange a message is about, or a breach.
-    fn find(&mut self, connection: ConnectionId, kind: &str, wire_id: &str, close: bool) -> Option<ExchangeId> {
+    fn find(
+        &mut self,
+        connection: ConnectionId,
+        kind: &str,
+        wire_id: &str,
+        close: bool,
+    ) -> Option<ExchangeId> {
         let (message, id) = (kind.to_owned(), wire_id.to_owned());
         if let Some(exchange_id) = self.exchanges.by_wire_id.get(wire_id).copied() {
-            let elsewhere = self.exchanges.open.get(&exchange_id).is_some_and(|it| it.connection != connection);
+            let elsewhere = self
+                .exchanges
+                .open
+                .get(&exchange_id)
+                .is_some_and(|it| it.connection != connection);
             if elsewhere {
                 self.note(Some(connection), Breach::ExchangeElsewhere { message, id });
                 return None;
@@ -256,7 +339,11 @@ impl Plane {
 
     fn report(&mut self, id: ExchangeId, parts: Vec<Part>, close_may_follow: bool) {
         for part in parts {
-            let cancelled = self.exchanges.open.get(&id).is_none_or(|exchange| exchange.cancelled);
+            let cancelled = self
+                .exchanges
+                .open
+                .get(&id)
+                .is_none_or(|exchange| exchange.cancelled);
             if part.is_last() {
                 self.records.exchanges_ended += 1;
                 self.exchanges.end(id, close_may_follow);
@@ -273,7 +360,11 @@ impl Plane {
     }
 
     fn running(&self, id: ExchangeId) -> Option<Exchange> {
-        self.exchanges.open.get(&id).filter(|exchange| !exchange.cancelled).cloned()
+        self.exchanges
+            .open
+            .get(&id)
+            .filter(|exchange| !exchange.cancelled)
+            .cloned()
     }
 
     fn wire_id(&mut self, prefix: &str) -> String {
@@ -283,13 +374,23 @@ impl Plane {
 
     /// Connection, `cluster_id` and `cluster_uuid` of the agent for a request.
     fn target(&self, cluster: Option<&str>) -> Result<(ConnectionId, String, String), NoAgent> {
-        let mut online = self.clusters.iter().filter(|candidate| candidate.state == AgentState::Online);
+        let mut online = self
+            .clusters
+            .iter()
+            .filter(|candidate| candidate.state == AgentState::Online);
         let found = match cluster {
-            Some(wanted) => self.clusters.find(wanted).filter(|found| found.state == AgentState::Online),
+            Some(wanted) => self
+                .clusters
+                .find(wanted)
+                .filter(|found| found.state == AgentState::Online),
             None => online.next(),
         };
         let found = found.ok_or(NoAgent)?;
         let connection = found.connection.ok_or(NoAgent)?;
-        Ok((connection, found.cluster_id.clone(), found.cluster_uuid.clone()))
+        Ok((
+            connection,
+            found.cluster_id.clone(),
+            found.cluster_uuid.clone(),
+        ))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::{ConnectionId, Role, Upgrade};
+use super::{ConnectionId, RestRecord, Role, Upgrade};
 
 /// The last entries of something, and how many there were in all.
 #[derive(Clone, Debug)]
@@ -16,7 +16,11 @@ pub struct Log<T> {
 
 impl<T> Log<T> {
     pub(super) fn with_limit(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), limit, total: 0 }
+        Self {
+            entries: VecDeque::new(),
+            limit,
+            total: 0,
+        }
     }
 
     pub(super) fn push(&mut self, entry: T) {
@@ -102,6 +106,7 @@ pub struct Records {
     /// `pong`, `protocol_fallback`, `gateway_hello_ack`, `backpressure`, `proxy_error`, `proxy_response_abort`.
     pub others: Log<MessageRecord>,
     pub disconnects: Log<DisconnectRecord>,
+    pub rest: Log<RestRecord>,
     /// WebSocket pings of agents: time and connection.
     pub pings: Log<(u64, ConnectionId)>,
     pub pongs: Log<(u64, ConnectionId)>,
@@ -122,6 +127,7 @@ impl Records {
             heartbeats: Log::with_limit(LIMIT),
             others: Log::with_limit(LIMIT),
             disconnects: Log::with_limit(LIMIT),
+            rest: Log::with_limit(LIMIT),
             pings: Log::with_limit(LIMIT),
             pongs: Log::with_limit(LIMIT),
             overlaps: Log::with_limit(LIMIT),
