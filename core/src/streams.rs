@@ -343,7 +343,9 @@ impl Streams {
     }
 
     fn on_detached(&mut self) {
-        self.writing = None;
+        if let Some(writing) = self.writing.take() {
+            self.budget.give(writing.held);
+        }
         self.notices.clear();
         while let Some((&key, _)) = self.exchanges.first_key_value() {
             self.outputs.push_back(Output::Abort { key });

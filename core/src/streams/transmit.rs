@@ -13,7 +13,8 @@ use crate::wire::{Base64, MAX_CHUNK, Piece, ResponseWriter, encode};
 #[derive(Debug)]
 pub(super) struct Writing {
     writer: ResponseWriter,
-    held: usize,
+    /// Bytes of the answer that are still taken from the budget.
+    pub(super) held: usize,
 }
 
 impl Streams {

@@ -211,12 +211,13 @@ fn push_register(register: &Register, stamp: &str, out: &mut Vec<u8>) {
     let mut payload = Members::open(out);
     payload.text("agent_id", &identity.agent_id);
     payload.text("name", &identity.cluster_name);
-    payload.known_text("k8s_version", facts.kubernetes_version.as_deref());
-    payload.known_text("hostname", facts.hostname.as_deref());
+    // The protocol wants these six in every registration. What is not known is empty, never invented.
+    payload.text("k8s_version", facts.kubernetes_version.as_deref().unwrap_or_default());
+    payload.text("hostname", facts.hostname.as_deref().unwrap_or_default());
     payload.text("agent_version", &identity.agent_version);
-    payload.known_text("server_ip", facts.server_ip.as_deref());
-    payload.known_text("region", facts.region.as_deref());
-    payload.known_text("cloud_provider", facts.cloud_provider.as_deref());
+    payload.text("server_ip", facts.server_ip.as_deref().unwrap_or_default());
+    payload.text("region", facts.region.as_deref().unwrap_or_default());
+    payload.text("cloud_provider", facts.cloud_provider.as_deref().unwrap_or_default());
 
     let mut ports = Members::open(payload.key("tunnel_port_config"));
     ports.number("kubernetes_api", 6443);

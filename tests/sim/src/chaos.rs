@@ -7,7 +7,9 @@ use crate::backend::Kind;
 use crate::world::{Counts, GATEWAY, World};
 
 /// How long there are faults, milliseconds.
-const STORM: u64 = 4 * 60_000;
+const STORM: u64 = 90_000;
+/// The longest that the plane holds a message back, and the time that a connection needs to die of it.
+const LEFTOVERS: u64 = 30_000;
 /// How long everything may take to be well again: the longest back-off with its jitter, the longest Retry-After that is
 /// honoured, and the deadlines on the way.
 const RECOVERY: u64 = 4 * 60_000;
@@ -43,6 +45,8 @@ pub fn play(seed: u64) -> (u64, Counts) {
         world.plane.faults = Faults::default();
         world.network = crate::world::Network::default();
     });
+    // What the plane held back in the storm, a close among it, still arrives.
+    world.run_until(world.now + LEFTOVERS);
     let end = world.now + RECOVERY;
     let online = world.run_while(end, |world| !world.is_online());
     assert!(online, "not online again within {RECOVERY} ms of peace: {}", world.story());
@@ -103,7 +107,11 @@ fn disturb(world: &mut World, dice: &mut fastrand::Rng) {
         17 => world.plane.faults.unknown_message_every = Some(dice.u64(100..5000)),
         18 => world.plane.faults.json_ping_every = Some(dice.u64(10..5000)),
         19 => world.network.per_frame = dice.u64(1..200),
-        20 => world.plane.forget_clusters(),
+        20 => {
+            world.forgot = true;
+            world.plane.forget_clusters();
+            world.plane.drop_agents();
+        }
         _ => world.plane.faults = Faults::default(),
     }
 }
@@ -113,11 +121,11 @@ fn ask(world: &mut World, dice: &mut fastrand::Rng) {
         0 => Kind::Hang,
         1 => Kind::Refused,
         2 => Kind::Endless,
-        3 => Kind::Cut(dice.usize(0..100_000)),
+        3 => Kind::Cut(dice.usize(0..60_000)),
         4 => Kind::Count,
         5 => Kind::Unreading,
         6 => Kind::Blob(0),
-        _ => Kind::Blob(dice.usize(1..400_000)),
+        _ => Kind::Blob(dice.usize(1..120_000)),
     };
     let streamed = kind == Kind::Endless || dice.bool();
     let body = match dice.u8(0..8) {

@@ -1,0 +1,62 @@
+//! How much at once.
+
+use std::time::{Duration, Instant};
+
+use devkube::Behaviour;
+use devplane::plane::Part;
+
+use crate::rig::{CONFIG_MAPS, PATIENCE, Rig, get, parts};
+
+#[test]
+fn b12_more_exchanges_than_allowed_are_refused_with_an_answer() {
+    let rig = Rig::with(|launch| launch.set("limits.max_exchanges", 8));
+    rig.kube().set_behaviour(CONFIG_MAPS, Behaviour::Hang);
+    let mut running: Vec<_> = (0..8).map(|_| rig.open(get(CONFIG_MAPS))).collect();
+    rig.until_hanging(8);
+    for _ in 0..3 {
+        let streamed = parts(rig.open(get("/version")));
+        let [Part::Abort(text)] = streamed.as_slice() else {
+            panic!("{streamed:?}");
+        };
+        assert!(text.starts_with("overloaded: "), "{text}");
+        let buffered = parts(rig.open(get("/version").buffered()));
+        let [Part::Error(text)] = buffered.as_slice() else {
+            panic!("{buffered:?}");
+        };
+        assert!(text.starts_with("overloaded: "), "{text}");
+    }
+    assert_eq!(rig.proxied().len(), 8);
+    // One less is room for one more.
+    drop(running.pop());
+    rig.until("one has gone", |kube| kube.live_requests() == 7);
+    assert_eq!(rig.ask(get("/version")).status, 200);
+    drop(running);
+    rig.idle_after(Instant::now());
+    rig.finish();
+}
+
+#[test]
+fn fifty_parallel() {
+    let rig = Rig::start();
+    let delay = Behaviour::Delay(Duration::from_millis(500));
+    rig.kube().set_behaviour(CONFIG_MAPS, delay);
+    let started = Instant::now();
+    let streams: Vec<_> = (0..50)
+        .map(|number| {
+            let request = get(CONFIG_MAPS);
+            rig.open(if number % 2 == 0 {
+                request
+            } else {
+                request.buffered()
+            })
+        })
+        .collect();
+    for stream in streams {
+        let answer = stream.collect_within(PATIENCE).unwrap();
+        assert_eq!((answer.status, answer.error), (200, None));
+    }
+    let elapsed = started.elapsed();
+    println!("50 requests of 500 ms: {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+    rig.finish();
+}
