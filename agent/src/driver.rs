@@ -286,12 +286,15 @@ impl Driver {
             CloseCode::Normal => 1000,
             CloseCode::GoingAway => 1001,
         };
-        let report = self.report_dial.clone();
+        let report = (code == 1001).then(|| self.report_dial.clone());
         tokio::spawn(async move {
             if let Some(link) = link {
                 let _ = tokio::time::timeout(CLOSE_LIMIT, link.close(code)).await;
             }
-            let _ = report.send(Dialled::Closed(attempt)).await;
+            // Only the last close is waited for.
+            if let Some(report) = report {
+                let _ = report.send(Dialled::Closed(attempt)).await;
+            }
         });
     }
 

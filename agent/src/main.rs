@@ -66,10 +66,10 @@ fn run(arguments: &Arguments) -> ExitCode {
     if config.agent.auto_install_components {
         warn!("Components are not installed by this version: agent.auto_install_components has no effect");
     }
-    // Two threads for name look-ups, so that one that hangs does not hold the next one back.
+    // For name look-ups, two so that one that hangs does not hold the next one back, and for writes of the state.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(3)
         .thread_stack_size(256 * 1024)
         .build();
     let runtime = match runtime {

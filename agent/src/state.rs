@@ -125,7 +125,12 @@ impl Store {
     async fn write(&self, saved: &Saved) -> Result<(), StateError> {
         match self {
             Self::Objects(objects) => objects.write(saved).await,
-            Self::File(path) => file::write(path, saved),
+            Self::File(path) => {
+                // A disk can take seconds; the loop that everything runs on must not wait for it.
+                let (path, saved) = (path.clone(), saved.clone());
+                let write = tokio::task::spawn_blocking(move || file::write(&path, &saved));
+                write.await.unwrap_or_else(|error| Err(StateError::File(io::Error::other(error))))
+            }
         }
     }
 

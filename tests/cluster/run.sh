@@ -272,6 +272,8 @@ ended_well() { # MILLISECONDS EXIT-CODE
 
 check registered registered
 [ "$failed" = 0 ] || exit 1
+# shellcheck disable=SC2034 # for the checks
+idle=$(memory $agent_pid VmRSS)
 checks
 check own-token own_token
 check no-token-in-the-log no_secrets

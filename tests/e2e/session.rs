@@ -4,14 +4,77 @@
 
 #[path = "harness.rs"]
 mod harness;
+#[path = "session/heartbeat.rs"]
+mod heartbeat;
+#[path = "session/messages.rs"]
+mod messages;
+#[path = "session/outage.rs"]
+mod outage;
+#[path = "session/reconnect.rs"]
+mod reconnect;
+#[path = "session/refusal.rs"]
+mod refusal;
+#[path = "session/registration.rs"]
+mod registration;
+#[path = "session/shutdown.rs"]
+mod shutdown;
+#[path = "session/start.rs"]
+mod start;
+#[path = "session/state.rs"]
+mod state;
 
-use harness::{Bed, Setup};
+use std::time::Duration;
 
-#[test]
-fn f23_smoke() {
-    let bed = Bed::new(Setup::default());
-    let agent = bed.agent().online();
-    agent.wait_msg("Agent registered successfully via WebSocket", harness::LIMIT);
+use devplane::plane::{ConnectionId, Plane};
+use serde_json::Value;
+
+use harness::{Agent, Bed, Setup};
+
+const REGISTERED: &str = "Agent registered successfully via WebSocket";
+const STATE_CHANGED: &str = "Connection state changed";
+const LOST: &str = "WebSocket connection closed unexpectedly";
+const RECONNECTING: &str = "Attempting to reconnect to WebSocket";
+
+/// A bed without anything special.
+fn bed() -> Bed {
+    Bed::new(Setup::default())
+}
+
+/// Ends the agent in good order; nothing that it did broke a rule.
+#[track_caller]
+fn finish(agent: Agent, bed: &Bed) {
     agent.stop();
     bed.assert_clean();
+}
+
+/// The only connection of the plane.
+fn connection(plane: &Plane) -> ConnectionId {
+    let mut all = plane.connections();
+    let first = all.next().expect("no connection");
+    assert!(all.next().is_none(), "more than one connection");
+    first.0
+}
+
+fn text<'line>(line: &'line Value, field: &str) -> &'line str {
+    line[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {field} in {line}"))
+}
+
+/// A human duration such as `892ms`, `1.5s` or `-20ms`, in milliseconds.
+fn millis(human: &str) -> f64 {
+    let (number, factor) = match human.strip_suffix("ms") {
+        Some(number) => (number, 1.0),
+        None => (
+            human
+                .strip_suffix('s')
+                .unwrap_or_else(|| panic!("no duration: {human}")),
+            1000.0,
+        ),
+    };
+    number.parse::<f64>().unwrap() * factor
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
 }

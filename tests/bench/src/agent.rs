@@ -89,7 +89,9 @@ impl Agent {
             }),
             _ => {
                 let log = std::fs::read_to_string(home.join("log")).unwrap_or_default();
-                Err(Failure(format!("the agent did not come online; it says:\n{log}")))
+                Err(Failure(format!(
+                    "the agent did not come online; it says:\n{log}"
+                )))
             }
         }
     }
@@ -112,12 +114,19 @@ impl Agent {
             )
             .await
             .map_err(Failure::of("control plane"))?;
-        if back { Ok(()) } else { Err(Failure("the agent did not come back".into())) }
+        if back {
+            Ok(())
+        } else {
+            Err(Failure("the agent did not come back".into()))
+        }
     }
 
     /// Ends it as systemd would, so that its state is complete.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        let asked = Command::new("kill").arg(self.process.0.to_string()).status().await;
+        let asked = Command::new("kill")
+            .arg(self.process.0.to_string())
+            .status()
+            .await;
         asked.map_err(Failure::of("kill"))?;
         let ended = timeout(LIMIT, self.child.wait()).await;
         let status = ended
@@ -126,7 +135,10 @@ impl Agent {
         if !status.success() {
             return Err(Failure(format!("the agent ended with {status}")));
         }
-        let gone = self.plane.plane().wait_until(|plane| plane.connections().next().is_none(), LIMIT);
+        let gone = self
+            .plane
+            .plane()
+            .wait_until(|plane| plane.connections().next().is_none(), LIMIT);
         match gone.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Failure("the plane does not notice the agent's end".into())),

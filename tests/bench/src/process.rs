@@ -145,7 +145,10 @@ mod tests {
 
     #[test]
     fn fields_and_ticks() {
-        assert_eq!(field("VmHWM:\t  12 kB\nThreads:\t3\n", "Threads:").ok(), Some(3));
+        assert_eq!(
+            field("VmHWM:\t  12 kB\nThreads:\t3\n", "Threads:").ok(),
+            Some(3)
+        );
         assert!(field("Rss: x kB", "Rss:").is_err());
         let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 1 2 3 4 17 25 0 0 20 0 1";
         assert_eq!(ticks(stat), Some(42));

@@ -39,7 +39,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Result<Self, Failure> {
-        let files = TempDir::with_prefix("pipeops-bench-").map_err(Failure::of("temporary folder"))?;
+        let files =
+            TempDir::with_prefix("pipeops-bench-").map_err(Failure::of("temporary folder"))?;
         let plane = DevPlane::spawn_thread(Options {
             ca_file: Some(files.path().join("plane-ca.pem")),
             ..Options::default()
@@ -107,38 +108,56 @@ fn start_kube(identity: Identity) -> Result<Kube, Failure> {
         .map_err(Failure::of("runtime"))?;
     let (stop, stopped) = oneshot::channel();
     let (report, started) = mpsc::channel();
-    let thread = thread::Builder::new().name("devkube".into()).spawn(move || {
-        runtime.block_on(async {
-            let options = devkube::Options {
-                tls: Some(identity.config),
-                tokens: vec![Token::admin(USER, "bench-user"), Token::read_only(AGENT, "pipeops-agent")],
-                ..devkube::Options::default()
-            };
-            match DevKube::start(options).await {
-                Err(error) => {
-                    let _ = report.send(Err(error));
-                }
-                Ok(kube) => {
-                    // Not compressible, and every byte value occurs.
-                    let bytes = |size: usize| {
-                        let mut state = 1_u32;
-                        let next = |_| {
-                            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                            state.to_be_bytes().first().copied().unwrap_or_default()
+    let thread = thread::Builder::new()
+        .name("devkube".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let options = devkube::Options {
+                    tls: Some(identity.config),
+                    tokens: vec![
+                        Token::admin(USER, "bench-user"),
+                        Token::read_only(AGENT, "pipeops-agent"),
+                    ],
+                    ..devkube::Options::default()
+                };
+                match DevKube::start(options).await {
+                    Err(error) => {
+                        let _ = report.send(Err(error));
+                    }
+                    Ok(kube) => {
+                        // Not compressible, and every byte value occurs.
+                        let bytes = |size: usize| {
+                            let mut state = 1_u32;
+                            let next = |_| {
+                                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                                state.to_be_bytes().first().copied().unwrap_or_default()
+                            };
+                            (0..size).map(next).collect::<Bytes>()
                         };
-                        (0..size).map(next).collect::<Bytes>()
-                    };
-                    let put = kube.put_blob(SMALL, "application/octet-stream", bytes(SMALL_SIZE))
-                        && kube.put_blob(LARGE, "application/octet-stream", bytes(LARGE_SIZE));
-                    let _ = report.send(if put { Ok(kube.addr()) } else { Err(std::io::Error::other("no blobs")) });
-                    let _ = stopped.await;
+                        let put =
+                            kube.put_blob(SMALL, "application/octet-stream", bytes(SMALL_SIZE))
+                                && kube.put_blob(
+                                    LARGE,
+                                    "application/octet-stream",
+                                    bytes(LARGE_SIZE),
+                                );
+                        let _ = report.send(if put {
+                            Ok(kube.addr())
+                        } else {
+                            Err(std::io::Error::other("no blobs"))
+                        });
+                        let _ = stopped.await;
+                    }
                 }
-            }
+            });
         });
-    });
     let thread = thread.map_err(Failure::of("thread"))?;
     let started = started.recv().map_err(Failure::of("Kubernetes API"))?;
-    Ok((started.map_err(Failure::of("Kubernetes API"))?, stop, thread))
+    Ok((
+        started.map_err(Failure::of("Kubernetes API"))?,
+        stop,
+        thread,
+    ))
 }
 
 impl Drop for World {

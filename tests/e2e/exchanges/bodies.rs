@@ -85,9 +85,7 @@ fn must8_chunked_bodies() {
 fn must8_a_body_in_chunks_takes_precedence() {
     let rig = Rig::start();
     let mut request = echo(Body::Chunked);
-    request
-        .extra
-        .insert("body".into(), "not this one".into());
+    request.extra.insert("body".into(), "not this one".into());
     let answer = rig.open(request);
     let exchange = answer.exchange();
     rig.bed

@@ -192,14 +192,21 @@ fn b36_headers_of_the_hop_and_of_the_front_proxy_do_not_pass() {
     names.sort_unstable();
     let expected = ["accept", "authorization", "host", "x-exchange", "x-kept"];
     assert_eq!(names, expected);
-    assert_eq!(seen.header("host"), Some(rig.kube().addr().to_string().as_str()));
+    assert_eq!(
+        seen.header("host"),
+        Some(rig.kube().addr().to_string().as_str())
+    );
     rig.finish();
 }
 
 #[test]
 fn b36_impersonation_is_refused_by_default() {
     let rig = Rig::start();
-    for name in ["Impersonate-User", "impersonate-group", "Impersonate-Extra-X"] {
+    for name in [
+        "Impersonate-User",
+        "impersonate-group",
+        "Impersonate-Extra-X",
+    ] {
         let answer = rig.ask(get(CONFIG_MAPS).header(name, "bob"));
         assert_eq!((answer.status, &answer.error), (403, &None), "{name}");
         let message = json(&answer)["message"].to_string();

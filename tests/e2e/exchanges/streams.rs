@@ -158,9 +158,7 @@ fn b05_time_limits_of_the_plane() {
             ..request
         },
         _ => {
-            let epoch = rig
-                .bed
-                .with_plane(|plane| plane.config.epoch + plane.now());
+            let epoch = rig.bed.with_plane(|plane| plane.config.epoch + plane.now());
             ProxyRequest {
                 deadline: Some(rfc3339(epoch + 1000)),
                 ..request
@@ -196,7 +194,10 @@ fn b05_time_limits_of_the_plane() {
         panic!("{all:?}");
     };
     assert!(text.starts_with("deadline: "), "{text}");
-    assert!(all.contains(&Part::Chunk(bytes[..5000].to_vec())), "{all:?}");
+    assert!(
+        all.contains(&Part::Chunk(bytes[..5000].to_vec())),
+        "{all:?}"
+    );
     rig.finish();
 }
 

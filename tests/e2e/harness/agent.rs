@@ -320,7 +320,10 @@ impl Agent {
             .arg(self.pid().to_string())
             .status()
             .unwrap();
-        assert!(sent.success(), "the agent cannot be signalled: it has ended");
+        assert!(
+            sent.success(),
+            "the agent cannot be signalled: it has ended"
+        );
     }
 
     /// Waits for the end. Everything the agent wrote can be read when this returns.
@@ -354,7 +357,11 @@ impl Agent {
     pub fn stop(mut self) {
         self.terminate();
         let status = self.wait_exit(Duration::from_secs(10));
-        assert!(status.success(), "{status}; the agent's log:\n{}", self.text());
+        assert!(
+            status.success(),
+            "{status}; the agent's log:\n{}",
+            self.text()
+        );
     }
 }
 
