@@ -180,6 +180,7 @@ impl Config {
     }
 
     /// Where the value of a setting came from.
+    #[cfg(test)]
     pub(crate) fn source_of(&self, setting: Setting) -> &Source {
         self.effective
             .get(setting as usize)

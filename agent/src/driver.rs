@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use log::{debug, info, trace};
 use pipeops_agent_core::message::{Facts, Registration};
 use pipeops_agent_core::session::{Attempt, CloseCode, Failure};
@@ -18,11 +17,12 @@ use tungstenite::Message;
 use crate::clock::{Clock, Stamps, wall_millis};
 use crate::dial::Dialler;
 use crate::link::{Link, Turn};
+use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signal::Signals;
 use crate::state::Saved;
 use crate::upstream::Upstreams;
-use crate::{messages, report};
+use crate::messages;
 
 /// Reports of exchanges that are taken before the socket gets its turn again.
 const BATCH: usize = 64;
@@ -64,6 +64,7 @@ pub(crate) struct Driver {
     dialled: mpsc::Receiver<Dialled>,
     report_dial: mpsc::Sender<Dialled>,
     stamps: Stamps,
+    reporter: Reporter,
     /// The payload of the frame that is being made.
     payload: Vec<u8>,
     stopped: bool,
@@ -73,8 +74,10 @@ impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         // A dial and a closing handshake may report at the same time; more than that never wait.
         let (report_dial, dialled) = mpsc::channel(8);
+        let reporter = Reporter::new(parts.agent_id.clone());
         Self {
             parts,
+            reporter,
             link: None,
             dialling: None,
             dialled,
@@ -218,7 +221,7 @@ impl Driver {
             }
             Message::Binary(data) => {
                 trace!(direction = "in", bytes = data.len(); "WebSocket binary message");
-                self.handle(Input::Binary { attempt, wall_millis, data: Bytes::from(data) });
+                self.handle(Input::Binary { attempt, wall_millis, data });
             }
             Message::Ping(_) | Message::Pong(_) => self.handle(Input::Heard(attempt)),
             Message::Close(_) | Message::Frame(_) => {}
@@ -237,7 +240,7 @@ impl Driver {
     fn carry_out(&mut self) {
         while let Some(output) = self.parts.tunnel.poll_output() {
             match output {
-                Output::Event(event) => report::event(&event, &self.parts.agent_id),
+                Output::Event(event) => self.reporter.event(&event),
                 Output::Dial(attempt, endpoint) => {
                     let dial = self.parts.dialler.clone().dial(attempt, endpoint, self.parts.dial_limit);
                     let report = self.report_dial.clone();

@@ -55,8 +55,13 @@ fn operating_system() -> Option<String> {
 }
 
 /// Looks facts of the cluster up for as long as somebody listens, and sends them whenever there is something new.
-pub(crate) async fn watch(client: OwnClient, mut facts: Facts, sender: mpsc::Sender<Facts>) {
+///
+/// `renews` says that the token for the plane is the agent's own, which kubelet renews: it is read again each time.
+pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sender: mpsc::Sender<Facts>) {
     loop {
+        if let Some(token) = client.token().filter(|_| renews) {
+            facts.service_token = Some(ServiceToken(token.expose().to_owned()));
+        }
         if let Some(version) = version(&client).await {
             facts.kubernetes_version = Some(version);
         }
@@ -89,7 +94,7 @@ async fn count(client: &OwnClient, path: &str) -> Option<u64> {
     let answer = get(client, &format!("{path}?limit=1")).await?;
     let listed = match answer.get("items")? {
         Value::Array(items) => u64::try_from(items.len()).ok()?,
-        _ => return None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => return None,
     };
     let Some(Value::Object(metadata)) = answer.get("metadata") else { return Some(listed) };
     match metadata.get("remainingItemCount") {

@@ -213,7 +213,7 @@ impl Link {
             }
             // What still arrives is not wanted, only the end of it.
             while let Ok(Some(_)) = self.next_message() {}
-            if !self.websocket.can_read() || matches!(self.next_message(), Err(_)) {
+            if !self.websocket.can_read() || self.next_message().is_err() {
                 break;
             }
         }
@@ -245,10 +245,8 @@ pub(crate) enum UpgradeError {
 
 /// The failure of a connection whose transport broke. An end without a close frame is what people know as 1006.
 fn transport_failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Failure::Closed { code: 1006, reason: String::new() },
-        _ => Failure::Closed { code: 1006, reason: error.to_string() },
-    }
+    let reason = if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { error.to_string() };
+    Failure::Closed { code: 1006, reason }
 }
 
 fn protocol_failure(error: &Error) -> Failure {

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command, UsageError};
 use config::{Config, ConfigError, Disk, Features, ProcessEnvironment};
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 
 /// What this build contains.
 const FEATURES: Features = Features { ingress_sync: false };
@@ -62,6 +62,10 @@ fn run(arguments: &Arguments) -> ExitCode {
     for warning in warnings {
         warn!(setting = warning.source.to_string(); "{}", warning.message);
     }
+    for setting in config.effective() {
+        let value = setting.text.as_deref().unwrap_or("unset");
+        debug!(setting = setting.key.path, value = value, source = setting.source.to_string(); "Effective setting");
+    }
     info!("{}", messages::INGRESS_SYNC_DISABLED);
     if config.agent.auto_install_components {
         warn!("Components are not installed by this version: agent.auto_install_components has no effect");
@@ -85,8 +89,14 @@ fn run(arguments: &Arguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            error!(error = problem.to_string(); "The agent cannot start");
-            ExitCode::from(ConfigError::EXIT_CODE)
+            let mut text = problem.to_string();
+            let mut source = core::error::Error::source(&problem);
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            error!(error = text; "The agent cannot start");
+            if problem.is_configuration() { ExitCode::from(ConfigError::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }

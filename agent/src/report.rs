@@ -1,8 +1,8 @@
 //! What the machines have to say, as log records.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use log::{debug, error, info, warn};
+use log::{Level, debug, error, info, log, warn};
 use pipeops_agent_core::backoff::Delay;
 use pipeops_agent_core::message::Registration;
 use pipeops_agent_core::session::{self, Failure};
@@ -11,16 +11,70 @@ use pipeops_agent_core::tunnel::Event;
 
 use crate::{go_duration, messages};
 
-/// Writes the record of an event.
-pub(crate) fn event(event: &Event, agent_id: &str) {
-    match event {
-        Event::Session(event) => session_event(event, agent_id),
-        Event::Streams(event) => streams_event(event),
-        Event::Unreadable(reason) => warn!(error = reason.to_string(); "Dropped a message from the control plane that cannot be read"),
-        Event::UnknownType { kind, first: true } => warn!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
-        Event::UnknownType { kind, first: false } => debug!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
-        Event::YamuxDeclined => debug!("Gateway offers yamux, going on with JSON messages"),
+/// Between two warnings of the same kind about what the plane sends. Those in between are DEBUG, so that a plane gone wrong
+/// cannot fill a disk.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Writes the records, and remembers what was said lately.
+#[derive(Debug, Default)]
+pub(crate) struct Reporter {
+    agent_id: String,
+    unreadable: Option<Instant>,
+    refused: Option<Instant>,
+    answered: Option<Instant>,
+    duplicate: Option<Instant>,
+}
+
+impl Reporter {
+    pub(crate) fn new(agent_id: String) -> Self {
+        Self { agent_id, ..Self::default() }
     }
+
+    /// Writes the record of an event.
+    pub(crate) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Session(event) => session_event(event, &self.agent_id),
+            Event::Streams(event) => self.streams_event(event),
+            Event::Unreadable(reason) => {
+                let level = level(&mut self.unreadable);
+                log!(level, error = reason.to_string(); "Dropped a message from the control plane that cannot be read");
+            }
+            Event::UnknownType { kind, first: true } => warn!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
+            Event::UnknownType { kind, first: false } => debug!(message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE),
+            Event::YamuxDeclined => debug!("Gateway offers yamux, going on with JSON messages"),
+        }
+    }
+
+    fn streams_event(&mut self, event: &streams::Event) {
+        match event {
+            streams::Event::Refused { id, error } => {
+                let level = level(&mut self.refused);
+                log!(level, request_id = &**id, class = error.class(), error = error.to_string(); "Refused a request of the control plane");
+            }
+            streams::Event::Failed { id, error } => {
+                debug!(request_id = &**id, class = error.class(), error = error.to_string(); "Request of the control plane failed");
+            }
+            streams::Event::Answered { id, status, message } => {
+                let level = level(&mut self.answered);
+                log!(level, request_id = &**id, status = *status, error = message.as_str(); "Refused a request of the control plane by policy");
+            }
+            streams::Event::Cancelled { id } => debug!(request_id = &**id; "Request cancelled by the control plane"),
+            streams::Event::Duplicate { id } => {
+                let level = level(&mut self.duplicate);
+                log!(level, request_id = &**id; "Dropped a request whose id is in use");
+            }
+        }
+    }
+}
+
+/// WARN for the first in a while, DEBUG for those that follow it closely.
+fn level(last: &mut Option<Instant>) -> Level {
+    let now = Instant::now();
+    if last.is_some_and(|last| now.duration_since(last) < QUIET) {
+        return Level::Debug;
+    }
+    *last = Some(now);
+    Level::Warn
 }
 
 fn session_event(event: &session::Event, agent_id: &str) {
@@ -68,13 +122,14 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::Transport { text } if text.starts_with("TLS handshake") => {
             Some("check PIPEOPS_API_URL, the clock of this machine and, with a private CA, pipeops.tls.ca_file")
         }
-        Failure::Transport { .. }
-        | Failure::Closed { .. }
-        | Failure::TimedOut(_)
-        | Failure::RegistrationRefused(_)
-        | Failure::NotRegistered(_)
-        | Failure::Silent
-        | Failure::HeartbeatsFailed => None,
+        Failure::Transport { text } if text.starts_with("the token cannot be used") => {
+            Some("check pipeops.token_file: it must hold the token and nothing else")
+        }
+        Failure::TimedOut(_) => Some("check that the firewall lets outbound connections to the control plane through"),
+        Failure::RegistrationRefused(_) => {
+            Some("the control plane let the agent in and refused the cluster: check PIPEOPS_TOKEN and PIPEOPS_CLUSTER_NAME")
+        }
+        Failure::Transport { .. } | Failure::Closed { .. } | Failure::NotRegistered(_) | Failure::Silent | Failure::HeartbeatsFailed => None,
     }
 }
 
@@ -102,20 +157,4 @@ fn registered(known: bool, registration: &Registration, agent_id: &str) {
         "{}", messages::REGISTERED
     );
     info!(cluster_id = registration.cluster_id.as_str(), agent_id = agent_id; "{}", messages::CLUSTER_REGISTERED);
-}
-
-fn streams_event(event: &streams::Event) {
-    match event {
-        streams::Event::Refused { id, error } => {
-            warn!(request_id = &**id, class = error.class(), error = error.to_string(); "Refused a request of the control plane");
-        }
-        streams::Event::Failed { id, error } => {
-            debug!(request_id = &**id, class = error.class(), error = error.to_string(); "Request of the control plane failed");
-        }
-        streams::Event::Answered { id, status, message } => {
-            debug!(request_id = &**id, status = *status, error = message.as_str(); "Answered a request of the control plane without asking the cluster");
-        }
-        streams::Event::Cancelled { id } => debug!(request_id = &**id; "Request cancelled by the control plane"),
-        streams::Event::Duplicate { id } => warn!(request_id = &**id; "Dropped a request whose id is in use"),
-    }
 }

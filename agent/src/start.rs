@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use log::{debug, info, warn};
+use log::{info, warn};
 use pipeops_agent_core::message::Identity;
 use pipeops_agent_core::session;
 use pipeops_agent_core::streams::Limits;
@@ -51,7 +51,22 @@ impl core::fmt::Display for StartError {
     }
 }
 
-impl core::error::Error for StartError {}
+impl core::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            // Its text names the place, the cause stands behind it.
+            Self::Kubeconfig(error) => error.source(),
+            Self::ClusterTls(_) | Self::PlaneTls(_) | Self::Signals(_) => None,
+        }
+    }
+}
+
+impl StartError {
+    /// Whether the operator has to change something.
+    pub(crate) const fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Signals(_))
+    }
+}
 
 /// Runs the agent until it is told to end.
 pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
@@ -65,7 +80,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let mut loaded = store.load().await;
     let before = loaded.clone();
     let agent_id = agent_id(config, &mut loaded);
-    if let Some(pem) = config.kubernetes.ca_cert_pem.as_ref().or(access.as_ref().and_then(|access| access.ca_pem.as_ref())) {
+    if let Store::Objects(_) = &store
+        && let Some(pem) = config.kubernetes.ca_cert_pem.as_ref().or(access.as_ref().and_then(|access| access.ca_pem.as_ref())) {
         loaded.ca_data = Some(STANDARD.encode(pem));
     }
     let service_token = service_token(config, cluster.as_ref(), &loaded);
@@ -88,7 +104,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let (reports, receive_reports) = mpsc::unbounded_channel();
     let expects_news = cluster.is_some();
     let upstreams = cluster.map(|cluster| {
-        tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), send_news));
+        let renews = config.kubernetes.service_token.is_none();
+        tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), renews, send_news));
         tokio::spawn(token::check(cluster.own, offered, saved.clone()));
         tokio::spawn(prune(cluster.anonymous.clone()));
         Upstreams::new(cluster.anonymous, reports)
@@ -144,6 +161,7 @@ fn store(config: &Config, access: Option<&ClusterAccess>, cluster: Option<&Clust
                 .clone()
                 .or_else(|| access.namespace.clone())
                 .or_else(|| config.state.pod_namespace.clone())
+                .or_else(|| config.kubernetes.namespace.clone())
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
             configmap: config.state.configmap_name.clone(),
             secret: config.state.secret_name.clone(),
@@ -171,7 +189,10 @@ fn service_token(config: &Config, cluster: Option<&Cluster>, saved: &Saved) -> O
     let own = || cluster.and_then(|cluster| cluster.own.token());
     let token = config.kubernetes.service_token.clone().or_else(own).or_else(|| saved.cluster_token.clone());
     if token.is_none() {
-        debug!("No Kubernetes token to give to the control plane");
+        warn!(
+            hint = "set kubernetes.service_token (PIPEOPS_K8S_SERVICE_TOKEN), unless the control plane has a credential of its own";
+            "No Kubernetes token to give to the control plane"
+        );
     }
     token.map(|token| token.expose().to_owned())
 }
@@ -184,7 +205,11 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             ping: config.timeouts.websocket_ping,
             liveness: config.timeouts.websocket_read,
             heartbeat: config.agent.heartbeat_interval,
-            drain: config.timeouts.shutdown.saturating_sub(Duration::from_millis(1500)).max(Duration::from_millis(500)),
+            drain: config
+                .timeouts
+                .shutdown
+                .saturating_sub(Duration::from_millis(1500))
+                .clamp(Duration::from_millis(500), Duration::from_secs(30)),
             backoff: backoff::Policy {
                 base: config.timeouts.websocket_reconnect,
                 cap: config.timeouts.websocket_reconnect_max,

@@ -16,7 +16,8 @@
 //! # The contract
 //!
 //! Every machine has the verbs `handle(now, input)`, `poll_output() -> Option<Output>` and `poll_timeout() -> Option<Instant>`;
-//! those with bulk to send also `poll_transmit`. The simulation asserts all of this after every step.
+//! those with bulk to send also `poll_transmit`. The simulation asserts after every step what of this can be seen
+//! from outside.
 //!
 //! 1. After each `handle`, call `poll_output` until it gives `None`; then wait for `poll_timeout` or the next input.
 //! 2. Nothing but the arguments of `new` and `handle` influences the outputs: same seed and inputs, same outputs.
@@ -36,7 +37,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core, clippy::std_instead_of_alloc)]
+#![warn(
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    clippy::std_instead_of_alloc
+)]
 
 extern crate alloc;
 

@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,8 +23,8 @@ impl Random {
     /// A number from 0 to `bound` inclusive. The bias of the modulo is far below what jitter needs.
     pub fn up_to(&mut self, bound: u64) -> u64 {
         match bound.checked_add(1) {
-            Some(span) => self.next() % span,
-            None => self.next(),
+            Some(span) => self.draw() % span,
+            None => self.draw(),
         }
     }
 }

@@ -122,7 +122,11 @@ impl Streams {
             Input::WallClock(millis) => self.wall_millis = millis,
             Input::FromPlane(message) => self.on_plane(message),
             Input::BinaryBody(body) => self.on_binary_body(body),
-            Input::Head { key, status, headers } => self.on_head(key, status, headers),
+            Input::Head {
+                key,
+                status,
+                headers,
+            } => self.on_head(key, status, headers),
             Input::Data { key, data } => self.on_data(key, data),
             Input::End { key } => self.on_end(key),
             Input::Failed { key, error } => self.fail(key, error),
@@ -180,14 +184,21 @@ impl Streams {
     fn on_plane(&mut self, message: FromPlane) {
         // The binary body must be the very next message. Whatever came instead is dealt with as what it is.
         if let Some(key) = self.awaiting_binary.take() {
-            self.fail(key, UpstreamError::BadRequest("the announced binary body did not follow"));
+            self.fail(
+                key,
+                UpstreamError::BadRequest("the announced binary body did not follow"),
+            );
         }
         match message {
             FromPlane::Request(request) => self.on_request(*request),
             FromPlane::BodyChunk { id, data } => self.on_body_chunk(&id, data),
             FromPlane::BodyEnd { id } => self.on_body_end(&id),
             FromPlane::Cancel { id } => self.on_cancel(&id),
-            FromPlane::Malformed { id, reason, streamed } => match self.ids.get(id.as_str()) {
+            FromPlane::Malformed {
+                id,
+                reason,
+                streamed,
+            } => match self.ids.get(id.as_str()) {
                 Some(&key) => self.fail(key, UpstreamError::BadRequest(reason)),
                 None => self.refuse(id.into(), streamed, &UpstreamError::BadRequest(reason)),
             },
@@ -196,7 +207,10 @@ impl Streams {
 
     /// Answers a request that never became an exchange.
     fn refuse(&mut self, id: Arc<str>, streamed: bool, error: &UpstreamError) {
-        self.outputs.push_back(Output::Event(Event::Refused { id: id.clone(), error: error.clone() }));
+        self.outputs.push_back(Output::Event(Event::Refused {
+            id: id.clone(),
+            error: error.clone(),
+        }));
         if self.notices.len() < MAX_NOTICES {
             let error = alloc::format!("{error}");
             self.notices.push_back(if streamed {
@@ -208,11 +222,18 @@ impl Streams {
     }
 
     fn on_head(&mut self, key: Key, status: u16, headers: alloc::vec::Vec<Header>) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         if exchange.ending.is_some() || exchange.head_seen {
             return;
         }
         exchange.head_seen = true;
+        // A backend that answers has read what was sent as a whole.
+        if exchange.upload == Upload::Closed {
+            let uploading = core::mem::take(&mut exchange.uploading);
+            self.budget.give(uploading);
+        }
         let headers = exchange::answer_headers(headers);
         match &mut exchange.answer {
             Answer::Streamed { head, .. } => *head = Some((status, headers)),
@@ -230,7 +251,9 @@ impl Streams {
     }
 
     fn on_data(&mut self, key: Key, data: Bytes) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         // The permission is used up, and with it what was reserved for the piece.
         if exchange.reading {
             exchange.reading = false;
@@ -243,7 +266,10 @@ impl Streams {
             return self.allow_read(key);
         }
         if !self.budget.take(data.len()) {
-            return self.fail(key, UpstreamError::Overloaded("the agent's buffers are full"));
+            return self.fail(
+                key,
+                UpstreamError::Overloaded("the agent's buffers are full"),
+            );
         }
         exchange.held += data.len();
         match &mut exchange.answer {
@@ -258,19 +284,26 @@ impl Streams {
     }
 
     fn on_end(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         if exchange.ending.is_some() {
             return;
         }
         if !exchange.head_seen {
-            return self.fail(key, UpstreamError::Broken("the backend ended without an answer"));
+            return self.fail(
+                key,
+                UpstreamError::Broken("the backend ended without an answer"),
+            );
         }
         self.settle(key, Ending::Complete);
     }
 
     /// The exchange is over as far as the backend is concerned: what is left is to send what is waiting.
     fn settle(&mut self, key: Key, ending: Ending) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         if exchange.ending.is_some() {
             return;
         }
@@ -287,12 +320,17 @@ impl Streams {
 
     /// Ends an exchange with an error that the plane is told, and drops the backend.
     fn fail(&mut self, key: Key, error: UpstreamError) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         if exchange.ending.is_some() {
             return;
         }
         self.outputs.push_back(Output::Abort { key });
-        self.outputs.push_back(Output::Event(Event::Failed { id: exchange.id.clone(), error: error.clone() }));
+        self.outputs.push_back(Output::Event(Event::Failed {
+            id: exchange.id.clone(),
+            error: error.clone(),
+        }));
         // A buffered answer that failed is never sent: its bytes are free at once.
         if let Answer::Buffered { blocks, .. } = &mut exchange.answer {
             blocks.clear();
@@ -305,20 +343,28 @@ impl Streams {
     fn on_cancel(&mut self, id: &str) {
         let Some(&key) = self.ids.get(id) else { return };
         self.outputs.push_back(Output::Abort { key });
-        self.outputs.push_back(Output::Event(Event::Cancelled { id: id.into() }));
+        self.outputs
+            .push_back(Output::Event(Event::Cancelled { id: id.into() }));
         self.forget(key);
     }
 
     /// Takes an exchange out of the table and gives everything back that it held.
     fn forget(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.remove(&key) else { return };
+        let Some(exchange) = self.exchanges.remove(&key) else {
+            return;
+        };
         self.ids.remove(&exchange.id);
         self.deadlines.remove(&(exchange.deadline, key));
         if self.awaiting_binary == Some(key) {
             self.awaiting_binary = None;
         }
-        let reserved = if exchange.reading { self.limits.piece } else { 0 };
-        self.budget.give(exchange.held + exchange.uploading + reserved);
+        let reserved = if exchange.reading {
+            self.limits.piece
+        } else {
+            0
+        };
+        self.budget
+            .give(exchange.held + exchange.uploading + reserved);
     }
 
     fn on_timeout(&mut self) {
@@ -353,7 +399,11 @@ impl Streams {
         }
         self.schedule.clear();
         self.starved.clear();
-        debug_assert_eq!(self.budget.used(), 0, "nothing is left, so nothing may be held");
+        debug_assert_eq!(
+            self.budget.used(),
+            0,
+            "nothing is left, so nothing may be held"
+        );
     }
 
     fn abort_all(&mut self, error: UpstreamError) {
@@ -365,7 +415,9 @@ impl Streams {
 
     /// Lets the shell read one more piece where that is due and possible.
     fn allow_read(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
         if !exchange.wants_piece(self.limits.window) {
             return;
         }
@@ -375,7 +427,12 @@ impl Streams {
             self.outputs.push_back(Output::Read { key });
         } else if matches!(exchange.answer, Answer::Buffered { .. }) && exchange.held > 0 {
             // Two buffered answers could each hold half of the budget and wait for the other for ever.
-            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
+            self.fail(
+                key,
+                UpstreamError::Overloaded(
+                    "the answer does not fit into the agent's buffers: ask for a streamed one",
+                ),
+            );
         } else if !exchange.starved {
             exchange.starved = true;
             self.starved.push_back(key);
@@ -397,7 +454,12 @@ impl Streams {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining && !self.drained && self.exchanges.is_empty() && self.notices.is_empty() && self.writing.is_none() {
+        if self.draining
+            && !self.drained
+            && self.exchanges.is_empty()
+            && self.notices.is_empty()
+            && self.writing.is_none()
+        {
             self.drained = true;
             self.outputs.push_back(Output::Drained);
         }
@@ -420,5 +482,7 @@ fn status_object(status: u16, reason: &str, message: &str) -> alloc::vec::Vec<u8
     out
 }
 
-const _: () = assert!(RESPONSE_BLOCK.is_multiple_of(3), "blocks of base64 must join up");
-
+const _: () = assert!(
+    RESPONSE_BLOCK.is_multiple_of(3),
+    "blocks of base64 must join up"
+);

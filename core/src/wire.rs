@@ -18,8 +18,8 @@ mod json;
 pub use self::base64::Base64;
 pub use self::binary::split_body as split_binary_body;
 pub use self::decode::{DecodeError, decode};
-pub(crate) use self::json::push_string as push_json_string;
 pub use self::encode::{Piece, RESPONSE_BLOCK, ResponseWriter, encode};
+pub(crate) use self::json::push_string as push_json_string;
 
 /// The types of message that this version understands, as it tells the plane.
 pub const SUPPORTED_TYPES: [&str; 11] = [

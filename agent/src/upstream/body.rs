@@ -11,11 +11,13 @@ use tokio::sync::mpsc;
 
 use super::Reports;
 
-/// A body that tells the machines when the connection has taken its bytes.
+/// A body that tells the machines when the connection has written its bytes.
 pub(crate) struct RequestBody {
     source: Source,
     /// Whom to tell; nobody for the agent's own requests.
     reports: Option<(Key, Reports)>,
+    /// Bytes that the connection has taken and may still hold.
+    taken: usize,
 }
 
 enum Source {
@@ -26,24 +28,27 @@ enum Source {
 
 impl RequestBody {
     pub(crate) fn empty() -> Self {
-        Self { source: Source::Done, reports: None }
+        Self { source: Source::Done, reports: None, taken: 0 }
     }
 
     pub(super) fn whole(key: Key, bytes: Bytes, reports: Reports) -> Self {
-        Self { source: Source::Whole(bytes), reports: Some((key, reports)) }
+        Self { source: Source::Whole(bytes), reports: Some((key, reports)), taken: 0 }
     }
 
     /// A body of the agent's own.
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self { source: if bytes.is_empty() { Source::Done } else { Source::Whole(bytes) }, reports: None }
+        Self { source: if bytes.is_empty() { Source::Done } else { Source::Whole(bytes) }, reports: None, taken: 0 }
     }
 
     pub(super) fn fed(key: Key, pieces: mpsc::UnboundedReceiver<Bytes>, reports: Reports) -> Self {
-        Self { source: Source::Fed(pieces), reports: Some((key, reports)) }
+        Self { source: Source::Fed(pieces), reports: Some((key, reports)), taken: 0 }
     }
 
-    fn tell(&self, bytes: usize) {
-        if let Some((key, reports)) = &self.reports {
+    /// Tells of what was taken before. The connection asks for more only when it has written nearly all of it; at the end of the
+    /// body nothing asks any more, and the bytes count until the exchange has its answer.
+    fn tell(&mut self) {
+        let bytes = core::mem::take(&mut self.taken);
+        if let Some((key, reports)) = self.reports.as_ref().filter(|_| bytes > 0) {
             let _ = reports.send(Input::Consumed { key: *key, bytes });
         }
     }
@@ -60,9 +65,10 @@ impl Body for RequestBody {
             Source::Whole(bytes) => Some(core::mem::take(bytes)),
             Source::Fed(pieces) => ready!(pieces.poll_recv(context)),
         };
+        this.tell();
         match &piece {
             Some(bytes) => {
-                this.tell(bytes.len());
+                this.taken = bytes.len();
                 if matches!(this.source, Source::Whole(_)) {
                     this.source = Source::Done;
                 }

@@ -85,7 +85,7 @@ async fn send(open: Open, body: RequestBody, pool: &Pool, reports: &Reports) -> 
     match lease.send(request).await {
         Ok(response) => Ok((lease, response)),
         // The server may have closed an idle connection at the moment it was taken. What can be repeated is repeated, once.
-        Err(RequestError::Http { .. }) if again.is_some() => {
+        Err(RequestError::Http(_)) if again.is_some() => {
             let body = again.unwrap_or_default().map_or_else(RequestBody::empty, |bytes| RequestBody::whole(open.key, bytes, reports.clone()));
             let request = self::request(&open, body, pool)?;
             let mut lease = pool.connect().await.map_err(|error| unreachable(&error))?;
@@ -130,7 +130,7 @@ fn unreachable(error: &RequestError) -> UpstreamError {
         RequestError::Connect(ConnectError::Name(_) | ConnectError::Tls(_)) => {
             UpstreamError::Unreachable("TLS to the Kubernetes API failed")
         }
-        RequestError::Http { .. } => UpstreamError::Broken("the Kubernetes API ended the connection without an answer"),
+        RequestError::Http(_) => UpstreamError::Broken("the Kubernetes API ended the connection without an answer"),
     }
 }
 

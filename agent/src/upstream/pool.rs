@@ -50,8 +50,8 @@ pub(crate) struct Lease {
 pub(crate) enum RequestError {
     Connect(ConnectError),
     ConnectTimeout,
-    /// The connection ended before an answer. `unsent` when the server cannot have seen the request.
-    Http { source: hyper::Error, unsent: bool },
+    /// The connection ended before an answer.
+    Http(hyper::Error),
 }
 
 impl core::fmt::Display for RequestError {
@@ -59,7 +59,7 @@ impl core::fmt::Display for RequestError {
         match self {
             Self::Connect(error) => write!(formatter, "{error}"),
             Self::ConnectTimeout => formatter.write_str("no connection within 10s"),
-            Self::Http { source, .. } => write!(formatter, "{source}"),
+            Self::Http(source) => write!(formatter, "{source}"),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Pool {
             .max_headers(MAX_HEADERS)
             .handshake(HyperStream::new(socket))
             .await
-            .map_err(|source| RequestError::Http { source, unsent: true })?;
+            .map_err(RequestError::Http)?;
         Ok(Lease { sender, connection: Box::pin(connection), ended: false, reused: false })
     }
 
@@ -148,8 +148,7 @@ impl Lease {
     /// Sends a request and gives the head of the answer.
     pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, RequestError> {
         let answer = self.sender.send_request(request);
-        let result = drive(&mut self.connection, &mut self.ended, answer).await;
-        result.map_err(|source| RequestError::Http { unsent: source.is_canceled(), source })
+        drive(&mut self.connection, &mut self.ended, answer).await.map_err(RequestError::Http)
     }
 
     /// Runs `work` while the connection goes on.

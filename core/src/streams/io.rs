@@ -162,8 +162,8 @@ pub enum UpstreamError {
     Overloaded(&'static str),
     /// The backend does not take the request body as fast as it comes.
     Backpressure,
-    /// There is nothing that the request could mean.
-    NoTarget,
+    /// This version cannot do it.
+    Unsupported(&'static str),
     /// The agent is ending.
     ShuttingDown,
 }
@@ -180,7 +180,7 @@ impl UpstreamError {
             Self::Denied(_) => "denied",
             Self::Overloaded(_) => "overloaded",
             Self::Backpressure => "backpressure",
-            Self::NoTarget => "no_target",
+            Self::Unsupported(_) => "unsupported",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -190,11 +190,15 @@ impl fmt::Display for UpstreamError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.class())?;
         match self {
-            Self::Unreachable(text) | Self::Broken(text) | Self::BadRequest(text) | Self::Overloaded(text) => formatter.write_str(text),
+            Self::Unreachable(text)
+            | Self::Broken(text)
+            | Self::BadRequest(text)
+            | Self::Overloaded(text)
+            | Self::Unsupported(text) => formatter.write_str(text),
             Self::Deadline => formatter.write_str("the exchange took longer than it may"),
             Self::Denied(refusal) => write!(formatter, "{refusal} (rule {})", refusal.rule()),
-            Self::Backpressure => formatter.write_str("the backend does not take the request body as fast as it comes"),
-            Self::NoTarget => formatter.write_str("the request names neither a path of the Kubernetes API nor a service"),
+            Self::Backpressure => formatter
+                .write_str("the backend does not take the request body as fast as it comes"),
             Self::ShuttingDown => formatter.write_str("the agent is shutting down"),
         }
     }

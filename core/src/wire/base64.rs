@@ -27,8 +27,10 @@ impl core::fmt::Debug for Base64 {
 
 impl Base64 {
     /// Works everywhere.
-    pub const PORTABLE: Self =
-        Self { encode: |input, output| PORTABLE.encode_slice(input, output).unwrap_or(0), decode: |input| PORTABLE.decode(input).ok() };
+    pub const PORTABLE: Self = Self {
+        encode: |input, output| PORTABLE.encode_slice(input, output).unwrap_or(0),
+        decode: |input| PORTABLE.decode(input).ok(),
+    };
 
     /// Appends the base64 of `input`.
     pub fn push(&self, input: &[u8], out: &mut Vec<u8>) {

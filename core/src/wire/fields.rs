@@ -12,7 +12,9 @@ pub(crate) struct Fields(pub(crate) Object);
 impl Fields {
     /// The first of `keys` that is there, whatever it is.
     pub(crate) fn any(&mut self, keys: &[&str]) -> Option<Value> {
-        keys.iter().find_map(|key| self.0.remove(*key)).filter(|value| !matches!(value, Value::Null))
+        keys.iter()
+            .find_map(|key| self.0.remove(*key))
+            .filter(|value| !matches!(value, Value::Null))
     }
 
     /// A string that is not empty.
@@ -25,7 +27,8 @@ impl Fields {
 
     /// True only for a real `true`.
     pub(crate) fn flag(&mut self, keys: &[&str]) -> bool {
-        keys.iter().any(|key| matches!(self.0.remove(*key), Some(Value::Bool(true))))
+        keys.iter()
+            .any(|key| matches!(self.0.remove(*key), Some(Value::Bool(true))))
     }
 
     /// A number that is whole and not negative; doubles are cut off as the protocol's other speakers do.
@@ -38,7 +41,9 @@ impl Fields {
 
     /// Headers: each value an array of strings or one string. What is neither is left out.
     pub(crate) fn headers(&mut self) -> Vec<Header> {
-        let Some(Value::Object(object)) = self.0.remove("headers") else { return Vec::new() };
+        let Some(Value::Object(object)) = self.0.remove("headers") else {
+            return Vec::new();
+        };
         let mut headers = Vec::with_capacity(object.len());
         for (name, value) in object {
             match value {
@@ -46,7 +51,10 @@ impl Fields {
                 Value::Array(values) => {
                     for value in values {
                         if let Value::String(value) = value {
-                            headers.push(Header { name: name.clone(), value });
+                            headers.push(Header {
+                                name: name.clone(),
+                                value,
+                            });
                         }
                     }
                 }

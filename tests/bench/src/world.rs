@@ -76,6 +76,11 @@ impl World {
         format!("Bearer {USER}")
     }
 
+    /// Where a file may be put that goes with this.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
     /// A new folder for an agent, with a configuration in it and no state.
     pub(crate) fn new_home(&self, name: &str) -> Result<PathBuf, Failure> {
         let home = self.files.path().join(name);

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use devkube::Behaviour;
-use devplane::plane::Part;
+use devplane::plane::{Body, Part};
 
-use crate::rig::{CONFIG_MAPS, PATIENCE, Rig, get, parts};
+use crate::rig::{
+    BLOB, CONFIG_MAPS, ECHO, PATIENCE, Rig, assert_bytes, blob, get, parts, pattern, request,
+};
 
 #[test]
 fn b12_more_exchanges_than_allowed_are_refused_with_an_answer() {
@@ -58,5 +60,52 @@ fn fifty_parallel() {
     let elapsed = started.elapsed();
     println!("50 requests of 500 ms: {elapsed:?}");
     assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+    rig.finish();
+}
+
+#[test]
+fn b12_what_does_not_fit_is_refused_and_the_rest_goes_on() {
+    let rig = Rig::start();
+    let bytes = blob(&rig, 9 << 20);
+    let all = parts(rig.open(get(BLOB).buffered()));
+    let [Part::Error(text)] = all.as_slice() else {
+        panic!("{} parts", all.len());
+    };
+    assert!(text.starts_with("overloaded: "), "{text}");
+    assert_bytes(&rig.ask(get(BLOB)).body, &bytes);
+
+    let mut upload = request("POST", ECHO);
+    upload.body = Body::Base64(pattern(9 << 20));
+    let all = parts(rig.open(upload));
+    let [Part::Abort(text)] = all.as_slice() else {
+        panic!("{} parts", all.len());
+    };
+    assert!(text.starts_with("overloaded: "), "{text}");
+    assert_eq!(rig.ask(get("/version")).status, 200);
+    println!("too much at once: agent's peak RSS {} KiB", rig.peak_kib());
+    rig.finish();
+}
+
+#[test]
+fn a_request_that_comes_twice_is_carried_once() {
+    let rig = Rig::start();
+    rig.bed
+        .set_faults(|faults| faults.duplicate_requests = true);
+    rig.kube()
+        .set_behaviour(CONFIG_MAPS, Behaviour::Delay(Duration::from_millis(300)));
+    let answer = rig.ask(get(CONFIG_MAPS));
+    assert_eq!((answer.status, answer.error), (200, None));
+    rig.settle();
+    assert_eq!(rig.proxied().len(), 1);
+    rig.finish();
+}
+
+#[test]
+fn a_json_body_of_many_values_is_answered() {
+    let rig = Rig::start();
+    let mut upload = request("POST", ECHO);
+    upload.body = Body::Json((0..70_000).collect::<Vec<i32>>().into());
+    let answer = rig.open(upload).collect_within(Duration::from_secs(10));
+    assert!(answer.is_some(), "{}", rig.agent.text());
     rig.finish();
 }

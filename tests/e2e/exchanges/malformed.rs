@@ -73,7 +73,7 @@ fn b49_payloads_that_are_none() {
 #[test]
 fn b49_bodies_that_are_not_base64() {
     let rig = Rig::start();
-    for (number, body) in ["?", "YQ", "YQ==YQ==", "YQ=\u{e4}"].into_iter().enumerate() {
+    for (number, body) in ["?", "YQ==YQ==", "YQ=\u{e4}", "Y"].into_iter().enumerate() {
         for streamed in [false, true] {
             let id = format!("base64-{number}-{streamed}");
             let payload = with(
@@ -99,21 +99,16 @@ fn b49_a_text_message_in_place_of_the_binary_body() {
         let id = format!("text-{streamed}");
         let text = envelope(&id, with(payload(streamed), "body_binary", true));
         let stream = rig.bed.plane.request_raw(&id, &text).unwrap();
-        // The ping in between is answered as ever.
+        // A ping in between is answered as ever, and so is another request.
         rig.settle();
+        assert_eq!(rig.ask(get("/version")).status, 200);
         let text = refusal(stream, streamed);
         assert!(text.starts_with("bad_request: "), "{text}");
         // The body comes too late: it is nobody's, and does no harm.
         send_binary(&rig, binary(&id, b"late"));
         rig.settle();
     }
-    // So is another request.
-    let text = envelope("first", with(payload(true), "body_binary", true));
-    let first = rig.bed.plane.request_raw("first", &text).unwrap();
-    let answer = rig.ask(get("/version"));
-    assert_eq!(answer.status, 200);
-    assert!(refusal(first, true).starts_with("bad_request: "));
-    assert_eq!(rig.proxied().len(), 1);
+    assert_eq!(rig.proxied().len(), 2);
     rig.finish();
 }
 
@@ -160,7 +155,6 @@ fn b49_other_nonsense_harms_nobody() {
             "[]",
             "7",
             "{\"type\": 7}",
-            "{\"type\": \"proxy_request\", \"payload\": {\"path\": \"/version\"}}",
             "{\"type\": \"proxy_cancel\", \"request_id\": \"nobody\", \"payload\": {}}",
             "{\"type\": \"proxy_request_chunk\", \"request_id\": \"nobody\", \"payload\": {\"data\": \"YQ==\"}}",
             "{\"type\": \"proxy_request_stream_end\", \"request_id\": \"nobody\"}",

@@ -126,34 +126,63 @@ fn b36_paths_are_refused_by_name_of_the_rule() {
     rig.finish();
 }
 
-/// A path outside of the Kubernetes API means an application, and no application is named.
 #[test]
-fn b36_paths_of_no_target_are_refused() {
+fn b36_paths_outside_of_the_kubernetes_api_are_refused() {
     let rig = Rig::start();
-    for path in [
-        "/metrics",
-        "/apifoo",
-        "/apis2/x",
-        "/versionx",
-        "//api/v1",
-        "/../api/v1",
-        "/%61pi/v1",
-        "\\api\\v1",
-        "/logs/x",
-        "/debug/pprof",
-        "/",
-        "",
+    for (path, rule) in [
+        ("/metrics", "path-root"),
+        ("/apifoo", "path-root"),
+        ("/apis2/x", "path-root"),
+        ("/versionx", "path-root"),
+        ("/logs/x", "path-root"),
+        ("/debug/pprof", "path-root"),
+        ("//api/v1", "path-root"),
+        ("/../api/v1", "path-root"),
+        ("/%61pi/v1", "path-root"),
+        ("\\api\\v1", "path-root"),
+        ("", "path-empty"),
     ] {
-        let streamed = parts(rig.open(get(path)));
+        for request in [get(path), get(path).buffered()] {
+            let answer = rig.ask(request);
+            assert_eq!((answer.status, &answer.error), (403, &None), "{path:?}");
+            let message = json(&answer)["message"].to_string();
+            assert!(message.contains(&format!("(rule {rule})")), "{message}");
+        }
+    }
+    rig.settle();
+    assert!(rig.proxied().is_empty(), "{:?}", rig.proxied());
+    rig.finish();
+}
+
+/// No service is named by halves or in full, and no connection upgraded, without an answer that says so.
+#[test]
+fn what_is_not_carried_is_refused_with_an_answer() {
+    let rig = Rig::start();
+    let service = |namespace: Option<&str>, name: Option<&str>, port| ProxyRequest {
+        namespace: namespace.map(str::to_owned),
+        service_name: name.map(str::to_owned),
+        service_port: port,
+        ..get("/api/v1/nodes")
+    };
+    let mut websocket = get(CONFIG_MAPS);
+    websocket.extra.insert("is_websocket".into(), true.into());
+    for request in [
+        service(Some("default"), Some("web"), Some(80)),
+        service(None, Some("web"), None),
+        service(Some("default"), None, None),
+        get(CONFIG_MAPS).header("Upgrade", "SPDY/3.1"),
+        websocket,
+    ] {
+        let streamed = parts(rig.open(request.clone()));
         let [Part::Abort(text)] = streamed.as_slice() else {
-            panic!("{path:?}: {streamed:?}");
+            panic!("{streamed:?}");
         };
-        assert!(text.starts_with("no_target: "), "{text}");
-        let buffered = parts(rig.open(get(path).buffered()));
+        assert!(text.starts_with("unsupported: "), "{text}");
+        let buffered = parts(rig.open(request.buffered()));
         let [Part::Error(text)] = buffered.as_slice() else {
-            panic!("{path:?}: {buffered:?}");
+            panic!("{buffered:?}");
         };
-        assert!(text.starts_with("no_target: "), "{text}");
+        assert!(text.starts_with("unsupported: "), "{text}");
     }
     rig.settle();
     assert!(rig.proxied().is_empty(), "{:?}", rig.proxied());
@@ -171,7 +200,6 @@ fn b36_headers_of_the_hop_and_of_the_front_proxy_do_not_pass() {
         .header("TE", "trailers")
         .header("Trailer", "X-T")
         .header("Transfer-Encoding", "chunked")
-        .header("Upgrade", "h2c")
         .header("HTTP2-Settings", "AAMAAABkAAQAAP__")
         .header("Proxy-Authorization", "Basic eDp5")
         .header("Proxy-Connection", "keep-alive")

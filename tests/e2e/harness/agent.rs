@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use devplane::plane::AgentState;
 use serde_json::{Map, Value};
 
 use super::{Bed, LIMIT};
@@ -91,13 +92,20 @@ impl<'bed> Launch<'bed> {
         Agent::spawn(command)
     }
 
-    /// The same, until the plane counts the agent as online.
+    /// The same, until the plane counts this run as online. A connection of a run before does not count.
     #[must_use]
     #[track_caller]
     pub fn online(self) -> Agent {
         let bed = self.bed;
+        let newest = bed.with_plane(|plane| {
+            let upgrades = plane.records().upgrades.iter();
+            upgrades.filter_map(|it| it.connection).max()
+        });
         let agent = self.start();
-        agent.online(bed);
+        agent.until(bed, "online", move |plane| {
+            let mut clusters = plane.clusters();
+            clusters.any(|it| it.state == AgentState::Online && it.connection > newest)
+        });
         agent
     }
 }

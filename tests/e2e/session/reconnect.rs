@@ -42,8 +42,13 @@ fn f38_a_dropped_socket_is_told_with_its_code() {
             ..Setup::default()
         });
         let agent = bed.agent().online();
+        // Bytes that nobody has read would turn the end into a reset.
+        agent.until(&bed, "a heartbeat", |plane| {
+            !plane.records().heartbeats.is_empty()
+        });
         bed.plane.drop_agents().unwrap();
         let line = agent.wait_msg(LOST, LIMIT);
+        assert_eq!(line["level"], "warning");
         assert_eq!(
             text(&line, "error"),
             "websocket: close 1006 (abnormal closure): unexpected EOF"
@@ -51,6 +56,31 @@ fn f38_a_dropped_socket_is_told_with_its_code() {
         agent.online(&bed);
         finish(agent, &bed);
     }
+}
+
+#[test]
+fn f38_a_reset_socket_is_told_with_its_code_too() {
+    let bed = bed();
+    let agent = bed.agent().set("logging.level", "trace").online();
+    bed.set_faults(|faults| faults.stop_reading = true);
+    // What is sent now stays unread, and the drop resets the connection.
+    bed.with_plane(|plane| {
+        let connection = plane.connections().last().unwrap().0;
+        plane.send_json_ping(connection);
+    });
+    agent.wait_log(
+        |line| line["direction"] == "out" && line.to_string().contains("pong"),
+        LIMIT,
+    );
+    bed.plane.drop_agents().unwrap();
+    let line = agent.wait_msg(LOST, LIMIT);
+    assert!(
+        text(&line, "error").starts_with("websocket: close 1006 (abnormal closure): "),
+        "{line}"
+    );
+    bed.set_faults(|faults| faults.stop_reading = false);
+    agent.online(&bed);
+    finish(agent, &bed);
 }
 
 #[test]

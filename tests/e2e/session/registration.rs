@@ -58,9 +58,12 @@ fn b17_the_gateway_gets_the_uuid_every_time() {
         ..Setup::default()
     });
     let agent = bed.agent().online();
+    agent.until(&bed, "a heartbeat", |plane| {
+        plane.records().heartbeats.total() == 1
+    });
     bed.plane.drop_agents().unwrap();
-    agent.until(&bed, "a second gateway socket", |plane| {
-        plane.online() > 0 && plane.records().upgrades.total() == 4
+    agent.until(&bed, "a heartbeat on a second gateway socket", |plane| {
+        plane.records().upgrades.total() == 4 && plane.records().heartbeats.total() == 2
     });
     agent.stop();
     let agent = bed.agent().online();
@@ -78,7 +81,7 @@ fn b17_the_gateway_gets_the_uuid_every_time() {
         .collect();
     assert_eq!(given, vec![uuid; 3]);
     agent.until(&bed, "a heartbeat", |plane| {
-        plane.records().heartbeats.total() >= 3
+        plane.records().heartbeats.total() == 3
     });
     let records = bed.records();
     for heartbeat in records.heartbeats.iter() {

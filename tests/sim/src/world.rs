@@ -7,7 +7,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
-use devplane::plane::{Breach, ConnectionId, ExchangeId, Incoming, Output as PlaneOutput, Part, Plane, PlaneConfig, Role, Upgrade, Verdict};
+use devplane::plane::{
+    Breach, ConnectionId, ExchangeId, Incoming, Output as PlaneOutput, Part, Plane, PlaneConfig,
+    Role, Upgrade, Verdict,
+};
 use pipeops_agent_core::message::{Facts, Identity};
 use pipeops_agent_core::policy::Policy;
 use pipeops_agent_core::session::{self, Attempt, Beat, CloseCode, Endpoint, Failure, State};
@@ -40,17 +43,39 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { latency: (1, 5), black_hole: false, down: false, per_frame: 0 }
+        Self {
+            latency: (1, 5),
+            black_hole: false,
+            down: false,
+            per_frame: 0,
+        }
     }
 }
 
 enum Happening {
-    Dial { attempt: Attempt, endpoint: Endpoint },
-    DialAnswer { attempt: Attempt, result: Result<ConnectionId, Failure> },
-    ToPlane { connection: ConnectionId, incoming: Incoming },
-    PlaneSees { connection: ConnectionId },
-    ToAgent { connection: ConnectionId, frame: Frame },
-    Sent { connection: ConnectionId, beat: Option<Beat> },
+    Dial {
+        attempt: Attempt,
+        endpoint: Endpoint,
+    },
+    DialAnswer {
+        attempt: Attempt,
+        result: Result<ConnectionId, Failure>,
+    },
+    ToPlane {
+        connection: ConnectionId,
+        incoming: Incoming,
+    },
+    PlaneSees {
+        connection: ConnectionId,
+    },
+    ToAgent {
+        connection: ConnectionId,
+        frame: Frame,
+    },
+    Sent {
+        connection: ConnectionId,
+        beat: Option<Beat>,
+    },
     Upstream(streams::Input),
     Piece(Key),
     Facts,
@@ -186,7 +211,13 @@ impl World {
         let mut world = Self {
             now: 0,
             tunnel: Tunnel::new(agent_config(limits, None), seed, Instant::ZERO),
-            plane: Plane::new(PlaneConfig { epoch: EPOCH, ..plane }, seed),
+            plane: Plane::new(
+                PlaneConfig {
+                    epoch: EPOCH,
+                    ..plane
+                },
+                seed,
+            ),
             network: Network::default(),
             random: fastrand::Rng::with_seed(seed),
             watched: BTreeMap::new(),
@@ -259,15 +290,30 @@ impl World {
     }
 
     /// The plane asks for something. False when no agent is there.
-    pub fn request(&mut self, kind: Kind, streamed: bool, body: devplane::plane::Body) -> Option<ExchangeId> {
-        let mut request = devplane::plane::ProxyRequest::get(kind.path()).header("Authorization", "Bearer user");
+    pub fn request(
+        &mut self,
+        kind: Kind,
+        streamed: bool,
+        body: devplane::plane::Body,
+    ) -> Option<ExchangeId> {
+        let mut request =
+            devplane::plane::ProxyRequest::get(kind.path()).header("Authorization", "Bearer user");
         request.streaming_answer = streamed;
         if body != devplane::plane::Body::None {
             request.method = "POST".into();
         }
         request.body = body;
         let id = self.plane.open(self.now, request).ok()?;
-        self.watched.insert(id, Watched { kind, received: 0, head: false, ended: None, cancelled: false });
+        self.watched.insert(
+            id,
+            Watched {
+                kind,
+                received: 0,
+                head: false,
+                ended: None,
+                cancelled: false,
+            },
+        );
         self.settle();
         Some(id)
     }
@@ -284,7 +330,13 @@ impl World {
     pub fn cut(&mut self) {
         if let Some(link) = &self.link {
             let connection = link.connection;
-            self.schedule(1, Happening::ToAgent { connection, frame: Frame::Gone });
+            self.schedule(
+                1,
+                Happening::ToAgent {
+                    connection,
+                    frame: Frame::Gone,
+                },
+            );
             self.schedule(1, Happening::PlaneSees { connection });
         }
     }
@@ -292,13 +344,39 @@ impl World {
     /// Where things stand, for a failure's message.
     #[must_use]
     pub fn story(&self) -> String {
-        let upgrades: Vec<_> = self.plane.records().upgrades.iter().rev().take(6).map(|u| (u.at, u.role, u.status)).collect();
-        let ends: Vec<_> = self.plane.records().disconnects.iter().rev().take(6).map(|d| (d.at, d.code, d.by_plane)).collect();
+        let upgrades: Vec<_> = self
+            .plane
+            .records()
+            .upgrades
+            .iter()
+            .rev()
+            .take(6)
+            .map(|u| (u.at, u.role, u.status))
+            .collect();
+        let ends: Vec<_> = self
+            .plane
+            .records()
+            .disconnects
+            .iter()
+            .rev()
+            .take(6)
+            .map(|d| (d.at, d.code, d.by_plane))
+            .collect();
         let delays: Vec<_> = self.delays.iter().rev().take(4).collect();
         format!(
             "clusters {:?}, registers {:?}, now {}, state {:?}, plane online {}, link {}, upgrades {upgrades:?}, ends {ends:?}, delays {delays:?}, states {:?}, exchanges {:?}",
-            self.plane.clusters().map(|c| (&c.cluster_id, &c.cluster_uuid)).collect::<Vec<_>>(),
-            self.plane.records().registers.iter().rev().take(3).map(|r| (r.at, r.payload.get("cluster_id").cloned())).collect::<Vec<_>>(),
+            self.plane
+                .clusters()
+                .map(|c| (&c.cluster_id, &c.cluster_uuid))
+                .collect::<Vec<_>>(),
+            self.plane
+                .records()
+                .registers
+                .iter()
+                .rev()
+                .take(3)
+                .map(|r| (r.at, r.payload.get("cluster_id").cloned()))
+                .collect::<Vec<_>>(),
             self.now,
             self.tunnel.session().state(),
             self.plane.online(),
@@ -321,21 +399,35 @@ impl World {
     fn next_time(&self) -> Option<u64> {
         let queue = self.queue.peek().map(|Reverse(scheduled)| scheduled.at);
         let tunnel = self.tunnel.poll_timeout().map(Instant::as_millis);
-        [queue, tunnel, self.plane.poll_timeout()].into_iter().flatten().map(|at| at.max(self.now)).min()
+        [queue, tunnel, self.plane.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .map(|at| at.max(self.now))
+            .min()
     }
 
     fn step(&mut self) {
         self.counts.steps += 1;
-        let due = self.queue.peek().is_some_and(|Reverse(scheduled)| scheduled.at <= self.now);
+        let due = self
+            .queue
+            .peek()
+            .is_some_and(|Reverse(scheduled)| scheduled.at <= self.now);
         if due {
             if let Some(Reverse(scheduled)) = self.queue.pop() {
                 self.happen(scheduled.happening);
             }
-        } else if self.tunnel.poll_timeout().is_some_and(|at| at.as_millis() <= self.now) {
+        } else if self
+            .tunnel
+            .poll_timeout()
+            .is_some_and(|at| at.as_millis() <= self.now)
+        {
             self.tell(Input::Timeout);
             self.drain();
             let next = self.tunnel.poll_timeout();
-            assert!(next.is_none_or(|next| next.as_millis() > self.now), "contract 4: a deadline that stays due: {next:?}");
+            assert!(
+                next.is_none_or(|next| next.as_millis() > self.now),
+                "contract 4: a deadline that stays due: {next:?}"
+            );
         } else {
             self.plane.timeout(self.now);
         }
@@ -344,7 +436,11 @@ impl World {
 
     fn schedule(&mut self, after: u64, happening: Happening) {
         self.order += 1;
-        self.queue.push(Reverse(Scheduled { at: self.now + after, order: self.order, happening }));
+        self.queue.push(Reverse(Scheduled {
+            at: self.now + after,
+            order: self.order,
+            happening,
+        }));
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -352,7 +448,8 @@ impl World {
     }
 
     fn mix(&mut self, value: u64) {
-        self.trace = (self.trace ^ value ^ self.now.rotate_left(17)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.trace =
+            (self.trace ^ value ^ self.now.rotate_left(17)).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
     fn latency(&mut self) -> u64 {
@@ -363,22 +460,39 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Facts => {
-                let facts = Facts { kubernetes_version: Some("v1.34.4".into()), hostname: Some("sim".into()), server_ip: Some("192.0.2.1".into()), region: Some("agent-managed".into()), cloud_provider: Some("bare-metal".into()), ..Facts::default() };
-                self.tell(Input::Facts { facts: Box::new(facts), complete: true });
+                let facts = Facts {
+                    kubernetes_version: Some("v1.34.4".into()),
+                    hostname: Some("sim".into()),
+                    server_ip: Some("192.0.2.1".into()),
+                    region: Some("agent-managed".into()),
+                    cloud_provider: Some("bare-metal".into()),
+                    ..Facts::default()
+                };
+                self.tell(Input::Facts {
+                    facts: Box::new(facts),
+                    complete: true,
+                });
             }
             Happening::Dial { attempt, endpoint } => self.arrive(attempt, &endpoint),
             Happening::DialAnswer { attempt, result } => self.answer_dial(attempt, result),
-            Happening::ToPlane { connection, incoming } => {
+            Happening::ToPlane {
+                connection,
+                incoming,
+            } => {
                 let pings = incoming == Incoming::Ping;
                 self.plane.receive(self.now, connection, incoming);
                 if pings && self.plane.answers_pings() {
-                    self.to_agent(connection, Frame::Pong);
+                    self.send_down(connection, Frame::Pong);
                 }
             }
             Happening::PlaneSees { connection } => self.plane.closed(self.now, connection),
             Happening::ToAgent { connection, frame } => self.frame(connection, frame),
             Happening::Sent { connection, beat } => {
-                if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
+                if let Some(link) = self
+                    .link
+                    .as_mut()
+                    .filter(|link| link.connection == connection)
+                {
                     link.pending -= 1;
                     let attempt = link.attempt;
                     if let Some(beat) = beat {
@@ -409,18 +523,31 @@ impl World {
             Endpoint::Controller => ("/api/v1/clusters/agent/ws".to_owned(), String::new()),
             Endpoint::Gateway { url, cluster_uuid } => {
                 assert_eq!(url, GATEWAY, "the gateway that the plane named");
-                let query = format!("agent_version=0.0.0&cluster_uuid={cluster_uuid}&supports_binary=true&supports_response_streaming=true&supports_streaming=true&supports_websocket=true&supports_yamux=true");
+                let query = format!(
+                    "agent_version=0.0.0&cluster_uuid={cluster_uuid}&supports_binary=true&supports_response_streaming=true&supports_streaming=true&supports_websocket=true&supports_yamux=true"
+                );
                 ("/ws".to_owned(), query)
             }
         };
-        let upgrade = Upgrade { path, query, headers: vec![("Authorization".into(), "Bearer t".into())] };
+        let upgrade = Upgrade {
+            path,
+            query,
+            headers: vec![("Authorization".into(), "Bearer t".into())],
+        };
         let result = match self.plane.accept(self.now, &upgrade) {
             Verdict::Hang => return,
             Verdict::Accept(connection) => Ok(connection),
             Verdict::Refuse { status, headers } => {
-                let after = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-                let retry_after = after.and_then(|(_, value)| value.parse().ok()).map(std::time::Duration::from_secs);
-                Err(Failure::Refused { status, retry_after })
+                let after = headers
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+                let retry_after = after
+                    .and_then(|(_, value)| value.parse().ok())
+                    .map(std::time::Duration::from_secs);
+                Err(Failure::Refused {
+                    status,
+                    retry_after,
+                })
             }
         };
         let latency = self.latency();
@@ -442,33 +569,69 @@ impl World {
         match result {
             Err(failure) => self.tell(Input::Failed(attempt, failure)),
             Ok(connection) => {
-                assert!(self.link.is_none(), "b06: a second socket while the first is open");
+                assert!(
+                    self.link.is_none(),
+                    "b06: a second socket while the first is open"
+                );
                 self.lossy = false;
-                self.link = Some(Link { attempt, connection, pending: 0, line_free: self.now, last_out: self.now, message: Vec::new() });
+                self.link = Some(Link {
+                    attempt,
+                    connection,
+                    pending: 0,
+                    line_free: self.now,
+                    last_out: self.now,
+                    message: Vec::new(),
+                });
                 self.tell(Input::Connected(attempt));
             }
         }
     }
 
     fn frame(&mut self, connection: ConnectionId, frame: Frame) {
-        let Some(link) = self.link.as_ref().filter(|link| link.connection == connection) else { return };
+        let Some(link) = self
+            .link
+            .as_ref()
+            .filter(|link| link.connection == connection)
+        else {
+            return;
+        };
         let attempt = link.attempt;
         let wall_millis = EPOCH + self.now;
         match frame {
-            Frame::Text(text) => self.tell(Input::Text { attempt, wall_millis, text: text.as_bytes() }),
-            Frame::Binary(bytes) => self.tell(Input::Binary { attempt, wall_millis, data: Bytes::from(bytes) }),
+            Frame::Text(text) => self.tell(Input::Text {
+                attempt,
+                wall_millis,
+                text: text.as_bytes(),
+            }),
+            Frame::Binary(bytes) => self.tell(Input::Binary {
+                attempt,
+                wall_millis,
+                data: Bytes::from(bytes),
+            }),
             Frame::Pong => self.tell(Input::Heard(attempt)),
             Frame::Ping => {
                 self.tell(Input::Heard(attempt));
-                self.from_agent(Incoming::Pong);
+                self.send_up(Incoming::Pong);
             }
             Frame::Close(code) => {
                 self.unlink();
-                self.tell(Input::Failed(attempt, Failure::Closed { code, reason: String::new() }));
+                self.tell(Input::Failed(
+                    attempt,
+                    Failure::Closed {
+                        code,
+                        reason: String::new(),
+                    },
+                ));
             }
             Frame::Gone => {
                 self.unlink();
-                self.tell(Input::Failed(attempt, Failure::Closed { code: 1006, reason: String::new() }));
+                self.tell(Input::Failed(
+                    attempt,
+                    Failure::Closed {
+                        code: 1006,
+                        reason: String::new(),
+                    },
+                ));
             }
         }
     }
@@ -477,11 +640,16 @@ impl World {
         if let Some(link) = self.link.take() {
             let latency = self.latency();
             let after = link.last_out.saturating_sub(self.now).max(latency);
-            self.schedule(after, Happening::PlaneSees { connection: link.connection });
+            self.schedule(
+                after,
+                Happening::PlaneSees {
+                    connection: link.connection,
+                },
+            );
         }
     }
 
-    fn to_agent(&mut self, connection: ConnectionId, frame: Frame) {
+    fn send_down(&mut self, connection: ConnectionId, frame: Frame) {
         if self.network.black_hole {
             self.lossy = true;
             return;
@@ -494,7 +662,7 @@ impl World {
         self.schedule(after, Happening::ToAgent { connection, frame });
     }
 
-    fn from_agent(&mut self, incoming: Incoming) {
+    fn send_up(&mut self, incoming: Incoming) {
         let latency = self.latency();
         let black_hole = self.network.black_hole;
         let now = self.now;
@@ -504,7 +672,13 @@ impl World {
         if black_hole {
             self.lossy = true;
         } else {
-            self.schedule(after, Happening::ToPlane { connection, incoming });
+            self.schedule(
+                after,
+                Happening::ToPlane {
+                    connection,
+                    incoming,
+                },
+            );
         }
     }
 
@@ -531,14 +705,16 @@ impl World {
                     self.dials.push(self.now);
                     self.mix(attempt.number());
                     if self.network.down {
-                        let result = Err(Failure::Transport { text: "no route".into() });
+                        let result = Err(Failure::Transport {
+                            text: "no route".into(),
+                        });
                         self.schedule(2, Happening::DialAnswer { attempt, result });
                     } else if !self.network.black_hole {
                         let latency = self.latency();
                         self.schedule(latency, Happening::Dial { attempt, endpoint });
                     }
                 }
-                Output::Ping(_) => self.from_agent(Incoming::Ping),
+                Output::Ping(_) => self.send_up(Incoming::Ping),
                 Output::Close(attempt, code) => self.close(attempt, code),
                 Output::Open(open) => {
                     for (after, input) in self.backends.open(&open, &mut self.random) {
@@ -575,7 +751,9 @@ impl World {
     }
 
     fn close(&mut self, attempt: Attempt, code: CloseCode) {
-        let Some(link) = self.link.as_ref().filter(|link| link.attempt == attempt) else { return };
+        let Some(link) = self.link.as_ref().filter(|link| link.attempt == attempt) else {
+            return;
+        };
         let going_away = code == CloseCode::GoingAway;
         let attempt = link.attempt;
         match code {
@@ -583,13 +761,25 @@ impl World {
             CloseCode::Normal | CloseCode::GoingAway => {
                 let code = if going_away { 1001 } else { 1000 };
                 self.close_codes.push(code);
-                self.from_agent(Incoming::Close { code, reason: String::new() });
+                self.send_up(Incoming::Close {
+                    code,
+                    reason: String::new(),
+                });
             }
         }
         self.unlink();
         if going_away && attempt == self.tunnel.session().attempt() {
             let after = self.random.u64(0..1200);
-            self.schedule(after, Happening::DialAnswer { attempt, result: Err(Failure::Closed { code: 1001, reason: String::new() }) });
+            self.schedule(
+                after,
+                Happening::DialAnswer {
+                    attempt,
+                    result: Err(Failure::Closed {
+                        code: 1001,
+                        reason: String::new(),
+                    }),
+                },
+            );
         }
     }
 
@@ -597,7 +787,12 @@ impl World {
         match event {
             Event::Session(session::Event::StateChanged { from, to }) => {
                 assert_ne!(from, to, "f25: only real changes");
-                assert_eq!(self.states.last().map_or(State::Disconnected, |(_, state)| *state), from);
+                assert_eq!(
+                    self.states
+                        .last()
+                        .map_or(State::Disconnected, |(_, state)| *state),
+                    from
+                );
                 self.states.push((self.now, to));
                 self.mix(to as u64);
             }
@@ -607,10 +802,18 @@ impl World {
                 self.delays.push((self.now, delay));
                 self.mix(delay.jitter_millis.unsigned_abs());
             }
-            Event::Session(session::Event::HeartbeatFailed { retry, .. }) => self.heartbeat_failures.push((self.now, retry)),
-            Event::Session(session::Event::Registered { known, .. }) => self.registered.push((self.now, known)),
+            Event::Session(session::Event::HeartbeatFailed { retry, .. }) => {
+                self.heartbeat_failures.push((self.now, retry))
+            }
+            Event::Session(session::Event::Registered { known, .. }) => {
+                self.registered.push((self.now, known))
+            }
             Event::Session(session::Event::Lost(_)) => self.counts.lost += 1,
-            Event::Session(_) | Event::Streams(_) | Event::Unreadable(_) | Event::UnknownType { .. } | Event::YamuxDeclined => {}
+            Event::Session(_)
+            | Event::Streams(_)
+            | Event::Unreadable(_)
+            | Event::UnknownType { .. }
+            | Event::YamuxDeclined => {}
         }
     }
 
@@ -618,28 +821,49 @@ impl World {
     fn fill(&mut self) -> bool {
         let mut moved = false;
         loop {
-            let Some(link) = &mut self.link else { return moved };
+            let Some(link) = &mut self.link else {
+                return moved;
+            };
             if link.pending >= SOCKET_FRAMES || !self.tunnel.has_transmit() {
                 return moved;
             }
             let stamp = devplane::plane::rfc3339(EPOCH + self.now);
             self.payload.clear();
-            let Some(transmit) = self.tunnel.poll_transmit(Instant::from_millis(self.now), &stamp, &mut self.payload) else { return moved };
+            let Some(transmit) = self.tunnel.poll_transmit(
+                Instant::from_millis(self.now),
+                &stamp,
+                &mut self.payload,
+            ) else {
+                return moved;
+            };
             moved = true;
-            assert_eq!(transmit.piece.first, link.message.is_empty(), "frames of two messages do not mix");
+            assert_eq!(
+                transmit.piece.first,
+                link.message.is_empty(),
+                "frames of two messages do not mix"
+            );
             link.message.extend_from_slice(&self.payload);
             link.pending += 1;
             link.line_free = link.line_free.max(self.now) + self.network.per_frame;
             let after = link.line_free - self.now;
             let connection = link.connection;
-            let whole = transmit.piece.last.then(|| std::mem::take(&mut link.message));
+            let whole = transmit
+                .piece
+                .last
+                .then(|| std::mem::take(&mut link.message));
             if !self.network.black_hole {
-                self.schedule(after, Happening::Sent { connection, beat: transmit.beat });
+                self.schedule(
+                    after,
+                    Happening::Sent {
+                        connection,
+                        beat: transmit.beat,
+                    },
+                );
             }
             if let Some(message) = whole {
                 let text = String::from_utf8(message).unwrap_or_default();
                 assert!(!text.is_empty(), "a message is UTF-8");
-                self.from_agent(Incoming::Text(text));
+                self.send_up(Incoming::Text(text));
             }
             self.drain();
         }
@@ -650,16 +874,21 @@ impl World {
         while let Some(output) = self.plane.poll_output() {
             moved = true;
             match output {
-                PlaneOutput::Send { connection, text } => self.to_agent(connection, Frame::Text(text)),
-                PlaneOutput::SendBinary { connection, bytes } | PlaneOutput::Mux { connection, bytes } => {
-                    self.to_agent(connection, Frame::Binary(bytes));
+                PlaneOutput::Send { connection, text } => {
+                    self.send_down(connection, Frame::Text(text))
                 }
-                PlaneOutput::Ping { connection } => self.to_agent(connection, Frame::Ping),
-                PlaneOutput::Close { connection, code, .. } => {
-                    self.to_agent(connection, Frame::Close(code));
+                PlaneOutput::SendBinary { connection, bytes }
+                | PlaneOutput::Mux { connection, bytes } => {
+                    self.send_down(connection, Frame::Binary(bytes));
+                }
+                PlaneOutput::Ping { connection } => self.send_down(connection, Frame::Ping),
+                PlaneOutput::Close {
+                    connection, code, ..
+                } => {
+                    self.send_down(connection, Frame::Close(code));
                     self.schedule(50, Happening::PlaneSees { connection });
                 }
-                PlaneOutput::Drop { connection } => self.to_agent(connection, Frame::Gone),
+                PlaneOutput::Drop { connection } => self.send_down(connection, Frame::Gone),
                 PlaneOutput::PauseReading { .. } | PlaneOutput::Noted(_) => {}
                 PlaneOutput::Answer { exchange, part } => self.part(exchange, part),
             }
@@ -668,8 +897,13 @@ impl World {
     }
 
     fn part(&mut self, exchange: ExchangeId, part: Part) {
-        let Some(watched) = self.watched.get_mut(&exchange) else { return };
-        assert!(watched.ended.is_none(), "contract 13: something after the end of an exchange: {part:?}");
+        let Some(watched) = self.watched.get_mut(&exchange) else {
+            return;
+        };
+        assert!(
+            watched.ended.is_none(),
+            "contract 13: something after the end of an exchange: {part:?}"
+        );
         match part {
             Part::Head { status, .. } => {
                 assert!(!watched.head && status == 200, "one head: {status}");
@@ -678,16 +912,29 @@ impl World {
             Part::Chunk(bytes) => {
                 if watched.kind != Kind::Count {
                     for (offset, byte) in bytes.iter().enumerate() {
-                        assert_eq!(*byte, byte_at(watched.received + offset), "a gap or a repeat in an answer");
+                        assert_eq!(
+                            *byte,
+                            byte_at(watched.received + offset),
+                            "a gap or a repeat in an answer"
+                        );
                     }
                 }
                 watched.received += bytes.len();
             }
             Part::End => {
                 if let Kind::Blob(size) = watched.kind {
-                    assert_eq!(watched.received, size, "an answer that says it is complete is complete");
+                    assert_eq!(
+                        watched.received, size,
+                        "an answer that says it is complete is complete"
+                    );
                 }
-                assert!(!matches!(watched.kind, Kind::Cut(_) | Kind::Refused | Kind::Hang | Kind::Endless), "an end that cannot be");
+                assert!(
+                    !matches!(
+                        watched.kind,
+                        Kind::Cut(_) | Kind::Refused | Kind::Hang | Kind::Endless
+                    ),
+                    "an end that cannot be"
+                );
                 self.counts.completed += 1;
                 watched.ended = Some(Part::End);
             }
@@ -702,29 +949,63 @@ impl World {
     /// What must hold at any time.
     fn check(&mut self) {
         let streams = self.tunnel.streams();
-        assert!(streams.budget().used() <= self.ceiling, "contract 14: over the ceiling");
+        assert!(
+            streams.budget().used() <= self.ceiling,
+            "contract 14: over the ceiling"
+        );
         if streams.is_empty() && !streams.is_mid_message() {
-            assert_eq!(streams.budget().used(), 0, "contract 14: bytes held for nobody");
+            assert_eq!(
+                streams.budget().used(),
+                0,
+                "contract 14: bytes held for nobody"
+            );
         }
-        assert_eq!(self.tunnel.poll_timeout().is_none(), self.stopped.is_some(), "contract 5: a wedge");
+        assert_eq!(
+            self.tunnel.poll_timeout().is_none(),
+            self.stopped.is_some(),
+            "contract 5: a wedge"
+        );
         // A plane that sends a request again after it was answered gets a second answer, which is its own doing.
         // One that forgets its clusters between a registration and the gateway makes up another id for the same agent.
         let excused = |breach: &Breach| match breach {
             Breach::AfterEnd { .. } => self.duplicates,
-            Breach::FieldValue { message, field, .. } => self.forgot && message == "heartbeat" && field == "cluster_id",
+            Breach::FieldValue { message, field, .. } => {
+                self.forgot && message == "heartbeat" && field == "cluster_id"
+            }
+            #[allow(
+                clippy::wildcard_enum_match_arm,
+                reason = "nothing else is excused, whatever is added"
+            )]
             _ => false,
         };
-        if let Some(violation) = self.plane.violations().iter().find(|violation| !excused(&violation.breach)) {
-            panic!("the plane saw a breach of the protocol: {violation}; {}", self.story());
+        if let Some(violation) = self
+            .plane
+            .violations()
+            .iter()
+            .find(|violation| !excused(&violation.breach))
+        {
+            panic!(
+                "the plane saw a breach of the protocol: {violation}; {}",
+                self.story()
+            );
         }
         let records = self.plane.records();
         let (seen, mut gateways) = self.looked;
         let fresh = records.upgrades.total() - seen;
         if fresh > 0 {
-            let last = records.upgrades.iter().rev().take(usize::try_from(fresh).unwrap_or(usize::MAX));
-            gateways += last.filter(|upgrade| upgrade.role == Role::Gateway && upgrade.status == 101).count() as u64;
+            let last = records
+                .upgrades
+                .iter()
+                .rev()
+                .take(usize::try_from(fresh).unwrap_or(usize::MAX));
+            gateways += last
+                .filter(|upgrade| upgrade.role == Role::Gateway && upgrade.status == 101)
+                .count() as u64;
             self.looked = (records.upgrades.total(), gateways);
-            assert!(gateways <= records.registers.total(), "f42: a gateway without a registration before it");
+            assert!(
+                gateways <= records.registers.total(),
+                "f42: a gateway without a registration before it"
+            );
         }
     }
 }
