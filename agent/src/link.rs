@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) attempt: Attempt,
     socket: Socket,
     websocket: WebSocket<Pipe>,
+    /// Where the network's bytes land first. Zeroed once: clearing memory for each look at the socket costs more than the copy.
+    landing: Box<[u8]>,
     /// Bytes of the outgoing buffer that the network has.
     written: usize,
     /// All bytes that the network ever got.
@@ -71,6 +73,7 @@ impl Link {
             .max_write_buffer_size(1024 * 1024)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
+        let mut landing = vec![0; READ].into_boxed_slice();
         let mut middle = ClientHandshake::start(Pipe::default(), request, Some(config)).map_err(UpgradeError::Handshake)?;
         let websocket = loop {
             middle = match middle.handshake() {
@@ -85,12 +88,12 @@ impl Link {
                 pipe.output.clear();
             }
             pipe.compact();
-            let read = core::future::poll_fn(|context| read_into(&mut socket, context, &mut pipe.input)).await;
+            let read = core::future::poll_fn(|context| read_into(&mut socket, context, &mut landing, &mut pipe.input)).await;
             if read.map_err(UpgradeError::Io)? == 0 {
                 return Err(UpgradeError::Io(io::ErrorKind::UnexpectedEof.into()));
             }
         };
-        Ok(Self { attempt, socket, websocket, written: 0, total: 0, unflushed: false, beats: VecDeque::new() })
+        Ok(Self { attempt, socket, websocket, landing, written: 0, total: 0, unflushed: false, beats: VecDeque::new() })
     }
 
     /// The address that this end has.
@@ -168,7 +171,7 @@ impl Link {
         if (full && self.has_room()) || self.beats.front().is_some_and(|(end, _)| *end <= self.total) {
             return Poll::Ready(Turn::Room);
         }
-        match ready!(read_into(&mut self.socket, context, &mut self.websocket.get_mut().input)) {
+        match ready!(read_into(&mut self.socket, context, &mut self.landing, &mut self.websocket.get_mut().input)) {
             Ok(0) => Poll::Ready(Turn::Ended(Failure::Closed { code: 1006, reason: String::new() })),
             Ok(_) => Poll::Ready(Turn::Arrived),
             Err(error) => Poll::Ready(Turn::Ended(transport_failure(&error))),
@@ -207,7 +210,7 @@ impl Link {
         }
         loop {
             let pipe = self.websocket.get_mut();
-            let read = core::future::poll_fn(|context| read_into(&mut self.socket, context, &mut pipe.input)).await;
+            let read = core::future::poll_fn(|context| read_into(&mut self.socket, context, &mut self.landing, &mut pipe.input)).await;
             if !matches!(read, Ok(1..)) {
                 break;
             }
@@ -222,18 +225,11 @@ impl Link {
 }
 
 /// One read, appended to `input`.
-fn read_into(socket: &mut Socket, context: &mut Context<'_>, input: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-    let start = input.len();
-    input.resize(start + READ, 0);
-    let mut buffer = ReadBuf::new(input.get_mut(start..).unwrap_or_default());
-    let result = Pin::new(socket).poll_read(context, &mut buffer);
-    let count = buffer.filled().len();
-    input.truncate(start + count);
-    match result {
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(count)),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
+fn read_into(socket: &mut Socket, context: &mut Context<'_>, landing: &mut [u8], input: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(landing);
+    ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
+    input.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// Why an upgrade failed.

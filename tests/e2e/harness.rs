@@ -3,7 +3,7 @@
 //! A [`Bed`] holds both and a folder for the agent's files; an [`Agent`] is one run of the binary in it. Nothing here
 //! sleeps to wait for something: everything has a condition and a deadline.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(unused_imports, dead_code, unreachable_pub)]
 
 #[path = "harness/agent.rs"]
 mod agent;

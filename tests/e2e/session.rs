@@ -47,6 +47,19 @@ fn finish(agent: Agent, bed: &Bed) {
     bed.assert_clean();
 }
 
+/// Waits until the state holds the cluster of the last registration.
+#[track_caller]
+fn saved(agent: &Agent, bed: &Bed) -> String {
+    let registered = agent.logs_with_msg(REGISTERED);
+    let cluster_id = text(registered.last().unwrap(), "cluster_id").to_owned();
+    let file = bed.state_file();
+    agent.wait_log(
+        |line| line["msg"] == "State saved" && std::fs::read_to_string(&file).is_ok_and(|text| text.contains(&cluster_id)),
+        harness::LIMIT,
+    );
+    cluster_id
+}
+
 /// The only connection of the plane.
 fn connection(plane: &Plane) -> ConnectionId {
     let mut all = plane.connections();
@@ -56,21 +69,14 @@ fn connection(plane: &Plane) -> ConnectionId {
 }
 
 fn text<'line>(line: &'line Value, field: &str) -> &'line str {
-    line[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {field} in {line}"))
+    line[field].as_str().unwrap_or_else(|| panic!("no text {field} in {line}"))
 }
 
 /// A human duration such as `892ms`, `1.5s` or `-20ms`, in milliseconds.
 fn millis(human: &str) -> f64 {
     let (number, factor) = match human.strip_suffix("ms") {
         Some(number) => (number, 1.0),
-        None => (
-            human
-                .strip_suffix('s')
-                .unwrap_or_else(|| panic!("no duration: {human}")),
-            1000.0,
-        ),
+        None => (human.strip_suffix('s').unwrap_or_else(|| panic!("no duration: {human}")), 1000.0),
     };
     number.parse::<f64>().unwrap() * factor
 }

@@ -20,7 +20,7 @@ use crate::connect::{ConnectError, Remote};
 /// For TCP and TLS together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The most idle connections that are kept.
-const MAX_IDLE: usize = 16;
+const MAX_IDLE: usize = 64;
 /// How long a connection is kept idle: less than servers wait, which is 90 s at the API server.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
 /// hyper's buffer for one connection, and with it the largest piece of a body.

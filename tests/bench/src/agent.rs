@@ -29,11 +29,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Returns after the first heartbeat.
-    pub(crate) async fn start(
-        binary: &Path,
-        home: &Path,
-        plane: &Arc<DevPlaneHandle>,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn start(binary: &Path, home: &Path, plane: &Arc<DevPlaneHandle>) -> Result<Self, Failure> {
         let (registers, heartbeats) = plane
             .plane()
             .with_plane(|plane| {
@@ -73,25 +69,15 @@ impl Agent {
         let process = Process(child.id().unwrap_or_default());
         let online = waiting.await.map_err(Failure::of("control plane"))?;
         let cpu_to_heartbeat = process.cpu().unwrap_or_default();
-        let since = |at: &Mutex<Option<Instant>>| {
-            at.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .map(|at| at.duration_since(started))
-        };
+        let since =
+            |at: &Mutex<Option<Instant>>| at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.duration_since(started));
         match (online, since(&registered), since(&beaten)) {
-            (true, Some(to_register), Some(to_heartbeat)) => Ok(Self {
-                child,
-                plane: Arc::clone(plane),
-                process,
-                to_register,
-                to_heartbeat,
-                cpu_to_heartbeat,
-            }),
+            (true, Some(to_register), Some(to_heartbeat)) => {
+                Ok(Self { child, plane: Arc::clone(plane), process, to_register, to_heartbeat, cpu_to_heartbeat })
+            }
             _ => {
                 let log = std::fs::read_to_string(home.join("log")).unwrap_or_default();
-                Err(Failure(format!(
-                    "the agent did not come online; it says:\n{log}"
-                )))
+                Err(Failure(format!("the agent did not come online; it says:\n{log}")))
             }
         }
     }
@@ -108,37 +94,22 @@ impl Agent {
             .await
             .map_err(Failure::of("control plane"))?;
         let back = plane
-            .wait_until(
-                move |plane| plane.records().disconnects.total() > ended && plane.online() > 0,
-                LIMIT,
-            )
+            .wait_until(move |plane| plane.records().disconnects.total() > ended && plane.online() > 0, LIMIT)
             .await
             .map_err(Failure::of("control plane"))?;
-        if back {
-            Ok(())
-        } else {
-            Err(Failure("the agent did not come back".into()))
-        }
+        if back { Ok(()) } else { Err(Failure("the agent did not come back".into())) }
     }
 
     /// Ends it as systemd would, so that its state is complete.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        let asked = Command::new("kill")
-            .arg(self.process.0.to_string())
-            .status()
-            .await;
+        let asked = Command::new("kill").arg(self.process.0.to_string()).status().await;
         asked.map_err(Failure::of("kill"))?;
         let ended = timeout(LIMIT, self.child.wait()).await;
-        let status = ended
-            .map_err(|_| Failure("the agent does not end".into()))?
-            .map_err(Failure::of("agent"))?;
+        let status = ended.map_err(|_| Failure("the agent does not end".into()))?.map_err(Failure::of("agent"))?;
         if !status.success() {
             return Err(Failure(format!("the agent ended with {status}")));
         }
-        let gone = self
-            .plane
-            .plane()
-            .wait_until(|plane| plane.connections().next().is_none(), LIMIT);
+        let gone = self.plane.plane().wait_until(|plane| plane.connections().next().is_none(), LIMIT);
         match gone.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Failure("the plane does not notice the agent's end".into())),
@@ -147,7 +118,5 @@ impl Agent {
 }
 
 fn note(at: &Mutex<Option<Instant>>) {
-    at.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get_or_insert_with(Instant::now);
+    at.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
 }

@@ -65,9 +65,7 @@ mod tests {
     #[test]
     fn quick_shortens_and_nonsense_is_refused() {
         let read = |words: &[&str]| read(words.iter().map(OsString::from));
-        let Ok(Wish::Measure(arguments)) = read(&["--quick", "--agent", "a"]) else {
-            panic!("refused")
-        };
+        let Ok(Wish::Measure(arguments)) = read(&["--quick", "--agent", "a"]) else { panic!("refused") };
         assert_eq!(arguments.idle, Duration::from_secs(10));
         assert_eq!(arguments.agent, PathBuf::from("a"));
         assert!(read(&["--slow"]).is_err() && read(&["x"]).is_err());

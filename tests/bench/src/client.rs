@@ -23,36 +23,21 @@ use crate::world::World;
 
 /// Sends one request at a time.
 pub(crate) enum Client {
-    Proxied {
-        plane: Arc<DevPlaneHandle>,
-        request: Box<ProxyRequest>,
-    },
-    Direct {
-        sender: SendRequest<Empty<Bytes>>,
-        path: &'static str,
-        authority: String,
-    },
+    Proxied { plane: Arc<DevPlaneHandle>, request: Box<ProxyRequest> },
+    Direct { sender: SendRequest<Empty<Bytes>>, path: &'static str, authority: String },
 }
 
 impl Client {
     pub(crate) fn proxied(world: &World, path: &'static str, streamed: bool) -> Self {
         let request = ProxyRequest::get(path).header("Authorization", World::authorization());
-        let request = if streamed {
-            request
-        } else {
-            request.buffered()
-        };
-        Self::Proxied {
-            plane: Arc::clone(&world.plane),
-            request: Box::new(request),
-        }
+        let request = if streamed { request } else { request.buffered() };
+        Self::Proxied { plane: Arc::clone(&world.plane), request: Box::new(request) }
     }
 
     /// Connects.
     pub(crate) async fn direct(world: &World, path: &'static str) -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(world.kube_ca.as_bytes())
-            .map_err(Failure::of("certificate"))?;
+        let ca = CertificateDer::from_pem_slice(world.kube_ca.as_bytes()).map_err(Failure::of("certificate"))?;
         roots.add(ca).map_err(Failure::of("certificate"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -60,31 +45,15 @@ impl Client {
             .map_err(Failure::of("TLS"))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let socket = TcpStream::connect(world.kube)
-            .await
-            .map_err(Failure::of("Kubernetes API"))?;
-        socket
-            .set_nodelay(true)
-            .map_err(Failure::of("Kubernetes API"))?;
+        let socket = TcpStream::connect(world.kube).await.map_err(Failure::of("Kubernetes API"))?;
+        socket.set_nodelay(true).map_err(Failure::of("Kubernetes API"))?;
         let name = ServerName::from(world.kube.ip());
-        let socket = TlsConnector::from(Arc::new(config))
-            .connect(name, socket)
-            .await
-            .map_err(Failure::of("TLS"))?;
-        let stream = Stream {
-            socket,
-            scratch: vec![0; 16 * 1024].into_boxed_slice(),
-        };
-        let (sender, connection) = http1::handshake(stream)
-            .await
-            .map_err(Failure::of("HTTP"))?;
+        let socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(Failure::of("TLS"))?;
+        let stream = Stream { socket, scratch: vec![0; 16 * 1024].into_boxed_slice() };
+        let (sender, connection) = http1::handshake(stream).await.map_err(Failure::of("HTTP"))?;
         // Its failure is its sender's failure.
         tokio::spawn(connection);
-        Ok(Self::Direct {
-            sender,
-            path,
-            authority: world.kube.to_string(),
-        })
+        Ok(Self::Direct { sender, path, authority: world.kube.to_string() })
     }
 
     /// One exchange; gives the length of the body.
@@ -109,20 +78,13 @@ impl Client {
                 }
                 Ok(length)
             }
-            Self::Direct {
-                sender,
-                path,
-                authority,
-            } => {
+            Self::Direct { sender, path, authority } => {
                 let request = Request::get(*path)
                     .header("host", authority.as_str())
                     .header("authorization", World::authorization())
                     .body(Empty::new())
                     .map_err(Failure::of("request"))?;
-                let answer = sender
-                    .send_request(request)
-                    .await
-                    .map_err(Failure::of("request"))?;
+                let answer = sender.send_request(request).await.map_err(Failure::of("request"))?;
                 if answer.status() != 200 {
                     return Err(Failure(format!("status {}", answer.status())));
                 }
@@ -161,25 +123,15 @@ impl hyper::rt::Read for Stream {
 }
 
 impl hyper::rt::Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(context, data)
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

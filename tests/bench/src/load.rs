@@ -32,9 +32,7 @@ impl Outcome {
     }
 
     pub(crate) fn cpu_per_request(&self) -> Duration {
-        self.cpu
-            .checked_div(u32::try_from(self.requests).unwrap_or(u32::MAX))
-            .unwrap_or_default()
+        self.cpu.checked_div(u32::try_from(self.requests).unwrap_or(u32::MAX)).unwrap_or_default()
     }
 
     pub(crate) fn cpu_seconds_per_gigabyte(&self) -> f64 {
@@ -54,11 +52,7 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 }
 
 /// Exact up to 2^53.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "figures of a few digits"
-)]
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "figures of a few digits")]
 pub(crate) fn count(number: usize) -> f64 {
     number as f64
 }
@@ -68,12 +62,7 @@ fn ratio(over: f64, under: f64) -> f64 {
 }
 
 /// Runs all clients for a while, first without looking, so that connections and buffers are there.
-pub(crate) async fn run(
-    clients: Vec<Client>,
-    size: usize,
-    time: Duration,
-    agent: Process,
-) -> Result<Outcome, Failure> {
+pub(crate) async fn run(clients: Vec<Client>, size: usize, time: Duration, agent: Process) -> Result<Outcome, Failure> {
     let (clients, _) = stretch(clients, size, time / 8).await?;
     agent.forget_peak();
     let before = agent.cpu()?;
@@ -82,20 +71,10 @@ pub(crate) async fn run(
     let time = started.elapsed();
     let cpu = agent.cpu()?.saturating_sub(before);
     latencies.sort_unstable();
-    Ok(Outcome {
-        requests: latencies.len(),
-        bytes: latencies.len() * size,
-        time,
-        cpu,
-        latencies,
-    })
+    Ok(Outcome { requests: latencies.len(), bytes: latencies.len() * size, time, cpu, latencies })
 }
 
-async fn stretch(
-    clients: Vec<Client>,
-    size: usize,
-    time: Duration,
-) -> Result<(Vec<Client>, Vec<Duration>), Failure> {
+async fn stretch(clients: Vec<Client>, size: usize, time: Duration) -> Result<(Vec<Client>, Vec<Duration>), Failure> {
     let end = Instant::now() + time;
     let mut running = JoinSet::new();
     for mut client in clients {
@@ -106,9 +85,7 @@ async fn stretch(
                 let length = client.get().await?;
                 latencies.push(started.elapsed());
                 if length != size {
-                    return Err(Failure(format!(
-                        "an answer of {length} bytes instead of {size}"
-                    )));
+                    return Err(Failure(format!("an answer of {length} bytes instead of {size}")));
                 }
             }
             Ok((client, latencies))

@@ -53,12 +53,8 @@ fn main() -> ExitCode {
         }
         Err(error) => return complain(&format!("{error}\nTry `pipeops-bench --help`."), 64),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let measured = runtime
-        .map_err(Failure::of("runtime"))
-        .and_then(|runtime| runtime.block_on(measure(&arguments)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let measured = runtime.map_err(Failure::of("runtime")).and_then(|runtime| runtime.block_on(measure(&arguments)));
     match measured {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -83,18 +79,8 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     small(&world, &agent, arguments.load, &mut report).await?;
     large(&world, &agent, arguments.load, &mut report).await?;
     agent.stop().await?;
-    let violations = world
-        .plane
-        .plane()
-        .violations()
-        .await
-        .map_err(Failure::of("control plane"))?;
-    report.figure(
-        "protocol violations seen by the plane",
-        count(violations.len()),
-        "",
-        "0",
-    );
+    let violations = world.plane.plane().violations().await.map_err(Failure::of("control plane"))?;
+    report.figure("protocol violations seen by the plane", count(violations.len()), "", "0");
     for violation in violations.iter().take(5) {
         line(&format!("  {violation}"));
     }
@@ -124,18 +110,12 @@ fn number(value: u64) -> f64 {
 /// Without symbols, whether or not the file has them; where there is no `strip` to tell, of the file as it is.
 fn size(binary: &Path, world: &World, report: &mut Report) -> Result<(), Failure> {
     let stripped = world.file("stripped");
-    let strip = std::process::Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(binary)
-        .status();
+    let strip = std::process::Command::new("strip").arg("-o").arg(&stripped).arg(binary).status();
     let file = match strip {
         Ok(status) if status.success() => &stripped,
         Ok(_) | Err(_) => binary,
     };
-    let bytes = std::fs::metadata(file)
-        .map_err(|error| Failure(format!("{}: {error}", binary.display())))?
-        .len();
+    let bytes = std::fs::metadata(file).map_err(|error| Failure(format!("{}: {error}", binary.display())))?.len();
     let size = number(bytes) / 1e6;
     report.figure("binary, stripped", size, "MB", "2.4 lite, 5.0 full (musl)");
     report.hard("binary, stripped", size, HARD_BINARY, "MB");
@@ -152,11 +132,7 @@ async fn starts(binary: &Path, world: &World, report: &mut Report) -> Result<Pat
         let mut times: [Vec<Duration>; 3] = Default::default();
         for home in &homes {
             let agent = Agent::start(binary, home, &world.plane).await?;
-            let now = [
-                agent.to_register,
-                agent.to_heartbeat,
-                agent.cpu_to_heartbeat,
-            ];
+            let now = [agent.to_register, agent.to_heartbeat, agent.cpu_to_heartbeat];
             for (list, time) in times.iter_mut().zip(now) {
                 list.push(time);
             }
@@ -166,12 +142,7 @@ async fn starts(binary: &Path, world: &World, report: &mut Report) -> Result<Pat
         let [register, heartbeat, cpu] = times.map(|list| milliseconds(percentile(&list, 50)));
         let goal = if name == "first start" { "<= 10" } else { "" };
         report.figure(&format!("{name}: exec to register"), register, "ms", goal);
-        report.figure(
-            &format!("{name}: exec to first heartbeat"),
-            heartbeat,
-            "ms",
-            "<= 15 to 20",
-        );
+        report.figure(&format!("{name}: exec to first heartbeat"), heartbeat, "ms", "<= 15 to 20");
         report.figure(&format!("{name}: CPU until then"), cpu, "ms", "");
     }
     homes.pop().ok_or_else(|| Failure("no starts".into()))
@@ -181,11 +152,7 @@ async fn idle(agent: &Agent, time: Duration, report: &mut Report) -> Result<(), 
     let process = agent.process;
     // What the start leaves to be done (state, facts of the cluster) is not idling.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (ticks, cpu, switches) = (
-        process.ticks()?,
-        process.cpu()?,
-        process.voluntary_switches()?,
-    );
+    let (ticks, cpu, switches) = (process.ticks()?, process.cpu()?, process.voluntary_switches()?);
     let wire = process.bytes_on_the_wire();
     tokio::time::sleep(time).await;
     let memory = process.memory()?;
@@ -193,40 +160,15 @@ async fn idle(agent: &Agent, time: Duration, report: &mut Report) -> Result<(), 
     let name = |what: &str| format!("idle {} s: {what}", time.as_secs());
     report.figure(&name("RSS"), rss, "MB", "2.5 lite, 4.5 full (musl)");
     report.hard("idle RSS", rss, HARD_IDLE, "MB");
-    report.figure(
-        &name("private dirty"),
-        megabytes(memory.private_dirty),
-        "MB",
-        "0.5 lite, 1.0 full (musl)",
-    );
+    report.figure(&name("private dirty"), megabytes(memory.private_dirty), "MB", "0.5 lite, 1.0 full (musl)");
     report.figure(&name("threads"), number(process.threads()?), "", "");
-    report.figure(
-        &name("CPU ticks of 10 ms"),
-        number(process.ticks()?.saturating_sub(ticks)),
-        "",
-        "",
-    );
-    report.figure(
-        &name("CPU"),
-        milliseconds(process.cpu()?.saturating_sub(cpu)),
-        "ms",
-        "",
-    );
+    report.figure(&name("CPU ticks of 10 ms"), number(process.ticks()?.saturating_sub(ticks)), "", "");
+    report.figure(&name("CPU"), milliseconds(process.cpu()?.saturating_sub(cpu)), "ms", "");
     let switches = process.voluntary_switches()?.saturating_sub(switches);
-    report.figure(
-        &name("voluntary context switches"),
-        number(switches),
-        "",
-        "",
-    );
+    report.figure(&name("voluntary context switches"), number(switches), "", "");
     if let (Some(before), Some(after)) = (wire, process.bytes_on_the_wire()) {
         let per_hour = number(after.saturating_sub(before)) / time.as_secs_f64() * 3600.0;
-        report.figure(
-            &name("on the wire, both directions"),
-            per_hour / 1e3,
-            "kB/h",
-            "",
-        );
+        report.figure(&name("on the wire, both directions"), per_hour / 1e3, "kB/h", "");
     }
     Ok(())
 }
@@ -248,12 +190,7 @@ async fn reconnects(agent: &Agent, report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn small(
-    world: &World,
-    agent: &Agent,
-    time: Duration,
-    report: &mut Report,
-) -> Result<(), Failure> {
+async fn small(world: &World, agent: &Agent, time: Duration, report: &mut Report) -> Result<(), Failure> {
     for in_flight in [1, 16, 64] {
         for way in ["buffered", "streamed", "direct"] {
             let mut clients = Vec::new();
@@ -267,34 +204,19 @@ async fn small(
             let name = |what: &str| format!("1 kB GET, {way}, {in_flight} in flight: {what}");
             if way != "direct" {
                 let goal = if in_flight == 16 { "<= 40" } else { "" };
-                report.figure(
-                    &name("agent CPU"),
-                    microseconds(outcome.cpu_per_request()),
-                    "us/req",
-                    goal,
-                );
+                report.figure(&name("agent CPU"), microseconds(outcome.cpu_per_request()), "us/req", goal);
             }
             report.figure(&name("rate"), outcome.per_second(), "req/s", "");
             report.figure(&name("p50"), milliseconds(outcome.percentile(50)), "ms", "");
             report.figure(&name("p99"), milliseconds(outcome.percentile(99)), "ms", "");
         }
         let memory = agent.process.memory()?;
-        report.figure(
-            &format!("1 kB GET, after {in_flight} in flight: RSS"),
-            megabytes(memory.rss),
-            "MB",
-            "",
-        );
+        report.figure(&format!("1 kB GET, after {in_flight} in flight: RSS"), megabytes(memory.rss), "MB", "");
     }
     Ok(())
 }
 
-async fn large(
-    world: &World,
-    agent: &Agent,
-    time: Duration,
-    report: &mut Report,
-) -> Result<(), Failure> {
+async fn large(world: &World, agent: &Agent, time: Duration, report: &mut Report) -> Result<(), Failure> {
     for in_flight in [1, 4] {
         for way in ["streamed", "direct"] {
             let mut clients = Vec::new();
@@ -307,24 +229,9 @@ async fn large(
             let outcome = load::run(clients, LARGE_SIZE, time, agent.process).await?;
             let name = |what: &str| format!("10 MB GET, {way}, {in_flight} in flight: {what}");
             if way != "direct" {
-                report.figure(
-                    &name("agent CPU a gigabyte"),
-                    outcome.cpu_seconds_per_gigabyte(),
-                    "s",
-                    "<= 1.5",
-                );
-                report.figure(
-                    &name("agent CPU each"),
-                    milliseconds(outcome.cpu_per_request()),
-                    "ms",
-                    "",
-                );
-                report.figure(
-                    &name("peak RSS"),
-                    megabytes(agent.process.peak()?),
-                    "MB",
-                    "",
-                );
+                report.figure(&name("agent CPU a gigabyte"), outcome.cpu_seconds_per_gigabyte(), "s", "<= 1.5");
+                report.figure(&name("agent CPU each"), milliseconds(outcome.cpu_per_request()), "ms", "");
+                report.figure(&name("peak RSS"), megabytes(agent.process.peak()?), "MB", "");
             }
             report.figure(&name("rate"), outcome.megabytes_per_second(), "MB/s", "");
         }

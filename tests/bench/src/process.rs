@@ -28,10 +28,7 @@ impl Process {
 
     pub(crate) fn memory(self) -> Result<Memory, Failure> {
         let text = self.read("smaps_rollup")?;
-        Ok(Memory {
-            rss: field(&text, "Rss:")?,
-            private_dirty: field(&text, "Private_Dirty:")?,
-        })
+        Ok(Memory { rss: field(&text, "Rss:")?, private_dirty: field(&text, "Private_Dirty:")? })
     }
 
     /// The most memory since [`Process::forget_peak`], in KiB.
@@ -55,11 +52,7 @@ impl Process {
 
     /// The same as a time, without a tick's coarseness where the kernel counts nanoseconds.
     pub(crate) fn cpu(self) -> Result<Duration, Failure> {
-        let exact = self
-            .each_thread("schedstat", |text| {
-                text.split_ascii_whitespace().next()?.parse().ok()
-            })
-            .unwrap_or(0);
+        let exact = self.each_thread("schedstat", |text| text.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0);
         if exact > 0 {
             return Ok(Duration::from_nanos(exact));
         }
@@ -69,10 +62,8 @@ impl Process {
 
     /// How often its threads have waited for something.
     pub(crate) fn voluntary_switches(self) -> Result<u64, Failure> {
-        self.each_thread("status", |text| {
-            field(text, "voluntary_ctxt_switches:").ok()
-        })
-        .ok_or_else(|| Failure("no thread's status can be read".into()))
+        self.each_thread("status", |text| field(text, "voluntary_ctxt_switches:").ok())
+            .ok_or_else(|| Failure("no thread's status can be read".into()))
     }
 
     fn each_thread(self, file: &str, value: impl Fn(&str) -> Option<u64>) -> Option<u64> {
@@ -98,13 +89,7 @@ impl Process {
 /// The number after a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Result<u64, Failure> {
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix(name)?
-                .split_ascii_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
         .ok_or_else(|| Failure(format!("the kernel does not tell {name}")))
 }
 
@@ -128,10 +113,7 @@ fn wire_bytes(text: &str, process: u32) -> u64 {
         } else if own {
             sum += line
                 .split_ascii_whitespace()
-                .filter_map(|word| {
-                    word.strip_prefix("bytes_sent:")
-                        .or_else(|| word.strip_prefix("bytes_received:"))
-                })
+                .filter_map(|word| word.strip_prefix("bytes_sent:").or_else(|| word.strip_prefix("bytes_received:")))
                 .filter_map(|number| number.parse::<u64>().ok())
                 .sum::<u64>();
         }
@@ -145,10 +127,7 @@ mod tests {
 
     #[test]
     fn fields_and_ticks() {
-        assert_eq!(
-            field("VmHWM:\t  12 kB\nThreads:\t3\n", "Threads:").ok(),
-            Some(3)
-        );
+        assert_eq!(field("VmHWM:\t  12 kB\nThreads:\t3\n", "Threads:").ok(), Some(3));
         assert!(field("Rss: x kB", "Rss:").is_err());
         let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 1 2 3 4 17 25 0 0 20 0 1";
         assert_eq!(ticks(stat), Some(42));

@@ -17,27 +17,16 @@ impl Report {
     /// A figure, with the goal in words or nothing.
     pub(crate) fn figure(&mut self, name: &str, value: f64, unit: &str, goal: &str) {
         let digits = if value >= 100.0 { 0 } else { 2 };
-        let goal_text = if goal.is_empty() {
-            String::new()
-        } else {
-            format!("   goal {goal}")
-        };
-        line(&format!(
-            "{name:<52} {value:>10.digits$} {unit:<7}{goal_text}"
-        ));
+        let goal_text = if goal.is_empty() { String::new() } else { format!("   goal {goal}") };
+        line(&format!("{name:<52} {value:>10.digits$} {unit:<7}{goal_text}"));
         let rounded = (value * 1000.0).round() / 1000.0;
-        self.figures.insert(
-            name.into(),
-            json!({"value": rounded, "unit": unit, "goal": goal}),
-        );
+        self.figures.insert(name.into(), json!({"value": rounded, "unit": unit, "goal": goal}));
     }
 
     /// A budget whose excess is a failure.
     pub(crate) fn hard(&mut self, name: &str, value: f64, most: f64, unit: &str) {
         if value > most {
-            self.broken.push(format!(
-                "{name}: {value:.2} {unit}, and {most} {unit} are allowed"
-            ));
+            self.broken.push(format!("{name}: {value:.2} {unit}, and {most} {unit} are allowed"));
         }
     }
 

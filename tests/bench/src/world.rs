@@ -39,13 +39,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Result<Self, Failure> {
-        let files =
-            TempDir::with_prefix("pipeops-bench-").map_err(Failure::of("temporary folder"))?;
-        let plane = DevPlane::spawn_thread(Options {
-            ca_file: Some(files.path().join("plane-ca.pem")),
-            ..Options::default()
-        })
-        .map_err(Failure::of("control plane"))?;
+        let files = TempDir::with_prefix("pipeops-bench-").map_err(Failure::of("temporary folder"))?;
+        let plane = DevPlane::spawn_thread(Options { ca_file: Some(files.path().join("plane-ca.pem")), ..Options::default() })
+            .map_err(Failure::of("control plane"))?;
         let identity = Identity::make(&[]).map_err(Failure::of("certificate"))?;
         let kube_ca = identity.ca_pem.clone();
         let (kube, stop, thread) = start_kube(identity)?;
@@ -60,15 +56,7 @@ impl World {
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "agent"}}],
         });
         fs::write(&kubeconfig, text.to_string()).map_err(Failure::of("kubeconfig"))?;
-        Ok(Self {
-            plane: Arc::new(plane),
-            kube,
-            kube_ca,
-            files,
-            kubeconfig,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { plane: Arc::new(plane), kube, kube_ca, files, kubeconfig, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `Authorization` of requests to the Kubernetes API.
@@ -107,62 +95,41 @@ pub(crate) fn config_of(home: &Path) -> PathBuf {
 type Kube = (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<()>);
 
 fn start_kube(identity: Identity) -> Result<Kube, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::of("runtime"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of("runtime"))?;
     let (stop, stopped) = oneshot::channel();
     let (report, started) = mpsc::channel();
-    let thread = thread::Builder::new()
-        .name("devkube".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                let options = devkube::Options {
-                    tls: Some(identity.config),
-                    tokens: vec![
-                        Token::admin(USER, "bench-user"),
-                        Token::read_only(AGENT, "pipeops-agent"),
-                    ],
-                    ..devkube::Options::default()
-                };
-                match DevKube::start(options).await {
-                    Err(error) => {
-                        let _ = report.send(Err(error));
-                    }
-                    Ok(kube) => {
-                        // Not compressible, and every byte value occurs.
-                        let bytes = |size: usize| {
-                            let mut state = 1_u32;
-                            let next = |_| {
-                                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                                state.to_be_bytes().first().copied().unwrap_or_default()
-                            };
-                            (0..size).map(next).collect::<Bytes>()
-                        };
-                        let put =
-                            kube.put_blob(SMALL, "application/octet-stream", bytes(SMALL_SIZE))
-                                && kube.put_blob(
-                                    LARGE,
-                                    "application/octet-stream",
-                                    bytes(LARGE_SIZE),
-                                );
-                        let _ = report.send(if put {
-                            Ok(kube.addr())
-                        } else {
-                            Err(std::io::Error::other("no blobs"))
-                        });
-                        let _ = stopped.await;
-                    }
+    let thread = thread::Builder::new().name("devkube".into()).spawn(move || {
+        runtime.block_on(async {
+            let options = devkube::Options {
+                tls: Some(identity.config),
+                tokens: vec![Token::admin(USER, "bench-user"), Token::read_only(AGENT, "pipeops-agent")],
+                ..devkube::Options::default()
+            };
+            match DevKube::start(options).await {
+                Err(error) => {
+                    let _ = report.send(Err(error));
                 }
-            });
+                Ok(kube) => {
+                    // Not compressible, and every byte value occurs.
+                    let bytes = |size: usize| {
+                        let mut state = 1_u32;
+                        let next = |_| {
+                            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                            state.to_be_bytes().first().copied().unwrap_or_default()
+                        };
+                        (0..size).map(next).collect::<Bytes>()
+                    };
+                    let put = kube.put_blob(SMALL, "application/octet-stream", bytes(SMALL_SIZE))
+                        && kube.put_blob(LARGE, "application/octet-stream", bytes(LARGE_SIZE));
+                    let _ = report.send(if put { Ok(kube.addr()) } else { Err(std::io::Error::other("no blobs")) });
+                    let _ = stopped.await;
+                }
+            }
         });
+    });
     let thread = thread.map_err(Failure::of("thread"))?;
     let started = started.recv().map_err(Failure::of("Kubernetes API"))?;
-    Ok((
-        started.map_err(Failure::of("Kubernetes API"))?,
-        stop,
-        thread,
-    ))
+    Ok((started.map_err(Failure::of("Kubernetes API"))?, stop, thread))
 }
 
 impl Drop for World {

@@ -12,10 +12,7 @@ fn answers(rig: &Rig) -> u64 {
     rig.settle();
     rig.bed.with_plane(|plane| {
         let records = plane.records();
-        records.messages
-            - records.registers.total()
-            - records.heartbeats.total()
-            - records.others.total()
+        records.messages - records.registers.total() - records.heartbeats.total() - records.others.total()
     })
 }
 
@@ -72,8 +69,7 @@ fn must9_failing_answers() {
 
     // Half a body: what came is passed on, and then that it is not all.
     let all = rig.parts(get(BLOB));
-    let (Some(Part::Head { status: 200, .. }), Some(Part::Abort(text))) = (all.first(), all.last())
-    else {
+    let (Some(Part::Head { status: 200, .. }), Some(Part::Abort(text))) = (all.first(), all.last()) else {
         panic!("{all:?}");
     };
     assert!(text.starts_with("broken: "), "{text}");
@@ -108,19 +104,12 @@ fn must9_a_buffered_answer_of_3_mib() {
 fn b09_2000_pieces_in_order() {
     let rig = Rig::start();
     let bytes = blob(&rig, 200_000);
-    let pieces = Behaviour::SlowBody {
-        chunk: 100,
-        interval: Duration::from_millis(1),
-    };
+    let pieces = Behaviour::SlowBody { chunk: 100, interval: Duration::from_millis(1) };
     rig.kube().set_behaviour(BLOB, pieces);
     let started = Instant::now();
     let all = rig.parts(get(BLOB));
     let chunks = all.iter().filter(|part| matches!(part, Part::Chunk(_)));
-    println!(
-        "2000 pieces: {} chunks in {:?}",
-        chunks.count(),
-        started.elapsed()
-    );
+    println!("2000 pieces: {} chunks in {:?}", chunks.count(), started.elapsed());
     assert_eq!(all.last(), Some(&Part::End));
     assert_bytes(&body(&all), &bytes);
     rig.finish();
@@ -132,10 +121,7 @@ fn b09_4_mib_byte_for_byte() {
     let bytes = blob(&rig, 4 << 20);
     // Several at once, so that they compete.
     let streams: Vec<_> = (0..4).map(|_| rig.open(get(BLOB))).collect();
-    let threads: Vec<_> = streams
-        .into_iter()
-        .map(|stream| std::thread::spawn(move || stream.collect_within(PATIENCE)))
-        .collect();
+    let threads: Vec<_> = streams.into_iter().map(|stream| std::thread::spawn(move || stream.collect_within(PATIENCE))).collect();
     for thread in threads {
         let answer = thread.join().unwrap().unwrap();
         assert_eq!((answer.status, answer.error), (200, None));

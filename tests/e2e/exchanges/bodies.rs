@@ -6,17 +6,12 @@ use serde_json::json;
 use crate::rig::{ECHO, PATIENCE, Rig, json, pattern, request};
 
 fn fnv1a64(bytes: &[u8]) -> String {
-    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{sum:016x}")
 }
 
 fn echo(body: Body) -> ProxyRequest {
-    ProxyRequest {
-        body,
-        ..request("POST", ECHO)
-    }
+    ProxyRequest { body, ..request("POST", ECHO) }
 }
 
 #[track_caller]
@@ -88,10 +83,7 @@ fn must8_a_body_in_chunks_takes_precedence() {
     request.extra.insert("body".into(), "not this one".into());
     let answer = rig.open(request);
     let exchange = answer.exchange();
-    rig.bed
-        .plane
-        .body_chunk(exchange, b"but this one".to_vec())
-        .unwrap();
+    rig.bed.plane.body_chunk(exchange, b"but this one".to_vec()).unwrap();
     rig.bed.plane.body_end(exchange).unwrap();
     let answer = answer.collect_within(PATIENCE).unwrap();
     assert_echo(&answer, b"but this one", "chunks");

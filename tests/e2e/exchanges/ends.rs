@@ -51,8 +51,7 @@ fn a_connection_lost_in_the_middle_of_exchanges() {
     let rig = Rig::start();
     let mut watch = rig.open(get(CONFIG_MAPS).query("watch=true"));
     assert_eq!(head(&mut watch), 200);
-    rig.kube()
-        .set_behaviour("/api/v1/namespaces", Behaviour::Hang);
+    rig.kube().set_behaviour("/api/v1/namespaces", Behaviour::Hang);
     let hanging = rig.open(get("/api/v1/namespaces/hang").buffered());
     let mut upload = request("POST", crate::rig::ECHO);
     upload.body = Body::Chunked;
@@ -60,10 +59,7 @@ fn a_connection_lost_in_the_middle_of_exchanges() {
     rig.until_hanging(2);
     let lost = Instant::now();
     rig.bed.plane.drop_agents().unwrap();
-    println!(
-        "from the loss to closed upstreams: {:?}",
-        rig.idle_after(lost)
-    );
+    println!("from the loss to closed upstreams: {:?}", rig.idle_after(lost));
     for stream in [watch, hanging, upload] {
         let answer = stream.collect_within(PATIENCE).unwrap();
         assert!(answer.error.is_some(), "{answer:?}");
@@ -83,10 +79,7 @@ fn a_connection_lost_in_the_middle_of_exchanges() {
 #[test]
 fn a_shutdown_with_a_running_watch() {
     let Rig { bed, mut agent } = Rig::start();
-    let mut watch = bed
-        .plane
-        .request(get(CONFIG_MAPS).query("watch=true"))
-        .unwrap();
+    let mut watch = bed.plane.request(get(CONFIG_MAPS).query("watch=true")).unwrap();
     assert_eq!(head(&mut watch), 200);
     let asked = Instant::now();
     agent.terminate();
@@ -111,14 +104,10 @@ fn a_shutdown_lets_a_short_exchange_finish() {
     let delay = Behaviour::Delay(Duration::from_secs(1));
     bed.kube().api().set_behaviour(CONFIG_MAPS, delay);
     let stream = bed.plane.request(get(CONFIG_MAPS)).unwrap();
-    assert!(bed.kube().wait_for(
-        |kube| {
-            kube.requests()
-                .iter()
-                .any(|seen| seen.path == CONFIG_MAPS && seen.status.is_none())
-        },
-        PATIENCE
-    ));
+    assert!(
+        bed.kube()
+            .wait_for(|kube| { kube.requests().iter().any(|seen| seen.path == CONFIG_MAPS && seen.status.is_none()) }, PATIENCE)
+    );
     let asked = Instant::now();
     agent.terminate();
     let answer = stream.collect_within(PATIENCE).unwrap();

@@ -16,9 +16,7 @@ use crate::rig::{CONFIG_MAPS, PATIENCE, Rig, config_map};
 
 /// A command that knows the front door and nothing else; `None`, and a line that says so, where there is no kubectl.
 fn kubectl(rig: &Rig, arguments: &[&str]) -> Option<Command> {
-    let known = Command::new("kubectl")
-        .args(["version", "--client"])
-        .output();
+    let known = Command::new("kubectl").args(["version", "--client"]).output();
     if known.is_err() {
         println!("SKIPPED kubectl: not found");
         return None;
@@ -49,13 +47,7 @@ fn kubectl(rig: &Rig, arguments: &[&str]) -> Option<Command> {
 #[track_caller]
 fn ok(rig: &Rig, output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}{}\nthe agent's log:\n{}",
-        text(&output.stdout),
-        text(&output.stderr),
-        rig.agent.text()
-    );
+    assert!(output.status.success(), "{}{}\nthe agent's log:\n{}", text(&output.stdout), text(&output.stderr), rig.agent.text());
     text(&output.stdout)
 }
 
@@ -70,11 +62,7 @@ impl Following {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            out.lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines }
     }
 
@@ -106,10 +94,7 @@ fn f04_kubectl_get_apply_delete() {
     let started = Instant::now();
     let pods = ok(&rig, &get.output().unwrap());
     println!("kubectl get pods: {:?}", started.elapsed());
-    assert!(
-        pods.contains("web-0") && pods.contains("logger-0"),
-        "{pods}"
-    );
+    assert!(pods.contains("web-0") && pods.contains("logger-0"), "{pods}");
 
     let manifest = rig.bed.folder().join("manifest.json");
     std::fs::write(&manifest, config_map("applied").to_string()).unwrap();
@@ -139,19 +124,14 @@ fn f04_kubectl_get_watch() {
     };
     let watch = Following::start(watch);
     rig.until("kubectl watches", |kube| {
-        kube.requests()
-            .iter()
-            .any(|seen| seen.path == CONFIG_MAPS && seen.query.contains("watch=true"))
+        kube.requests().iter().any(|seen| seen.path == CONFIG_MAPS && seen.query.contains("watch=true"))
     });
     for name in ["one", "two", "three"] {
         rig.kube().put(config_map(name)).unwrap();
         watch.line_with(&format!("configmap/{name}"));
     }
     drop(watch);
-    println!(
-        "watch closed after kubectl's end: {:?}",
-        rig.idle_after(Instant::now())
-    );
+    println!("watch closed after kubectl's end: {:?}", rig.idle_after(Instant::now()));
     rig.finish();
 }
 
@@ -169,20 +149,13 @@ fn f04_kubectl_logs_follow() {
         assert_eq!(logs.line_with("request"), line);
     }
     drop(logs);
-    rig.until("nobody follows", |kube| {
-        kube.log_followers("default", "web-0") == 0
-    });
+    rig.until("nobody follows", |kube| kube.log_followers("default", "web-0") == 0);
     rig.finish();
 }
 
 /// Sends one request and reads until the server closes.
 fn https(rig: &Rig, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
-    let address = rig
-        .bed
-        .plane
-        .kube_url()
-        .trim_start_matches("https://")
-        .to_owned();
+    let address = rig.bed.plane.kube_url().trim_start_matches("https://").to_owned();
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(rig.bed.plane.ca_pem().as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use devkube::Behaviour;
 use devplane::plane::{Body, Part};
 
-use crate::rig::{
-    BLOB, CONFIG_MAPS, ECHO, PATIENCE, Rig, assert_bytes, blob, get, parts, pattern, request,
-};
+use crate::rig::{BLOB, CONFIG_MAPS, ECHO, PATIENCE, Rig, assert_bytes, blob, get, parts, pattern, request};
 
 #[test]
 fn b12_more_exchanges_than_allowed_are_refused_with_an_answer() {
@@ -46,11 +44,7 @@ fn fifty_parallel() {
     let streams: Vec<_> = (0..50)
         .map(|number| {
             let request = get(CONFIG_MAPS);
-            rig.open(if number % 2 == 0 {
-                request
-            } else {
-                request.buffered()
-            })
+            rig.open(if number % 2 == 0 { request } else { request.buffered() })
         })
         .collect();
     for stream in streams {
@@ -89,10 +83,8 @@ fn b12_what_does_not_fit_is_refused_and_the_rest_goes_on() {
 #[test]
 fn a_request_that_comes_twice_is_carried_once() {
     let rig = Rig::start();
-    rig.bed
-        .set_faults(|faults| faults.duplicate_requests = true);
-    rig.kube()
-        .set_behaviour(CONFIG_MAPS, Behaviour::Delay(Duration::from_millis(300)));
+    rig.bed.set_faults(|faults| faults.duplicate_requests = true);
+    rig.kube().set_behaviour(CONFIG_MAPS, Behaviour::Delay(Duration::from_millis(300)));
     let answer = rig.ask(get(CONFIG_MAPS));
     assert_eq!((answer.status, answer.error), (200, None));
     rig.settle();
@@ -101,11 +93,34 @@ fn a_request_that_comes_twice_is_carried_once() {
 }
 
 #[test]
-fn a_json_body_of_many_values_is_answered() {
+fn b12_a_backend_that_does_not_read_holds_up_its_own_upload_only() {
     let rig = Rig::start();
-    let mut upload = request("POST", ECHO);
-    upload.body = Body::Json((0..70_000).collect::<Vec<i32>>().into());
-    let answer = rig.open(upload).collect_within(Duration::from_secs(10));
-    assert!(answer.is_some(), "{}", rig.agent.text());
+    let upload = |delay: Duration, length: usize| {
+        rig.kube().set_behaviour(ECHO, Behaviour::Delay(delay));
+        let mut upload = request("POST", ECHO);
+        upload.body = Body::Chunked;
+        let stream = rig.open(upload);
+        let exchange = stream.exchange();
+        for piece in pattern(length).chunks(32 * 1024) {
+            if rig.bed.plane.body_chunk(exchange, piece.into()).is_err() {
+                // The agent has ended it.
+                break;
+            }
+        }
+        // Meanwhile others are served.
+        assert_eq!(rig.ask(get("/version")).status, 200);
+        let _ = rig.bed.plane.body_end(exchange);
+        parts(stream)
+    };
+    // What fits waits for the backend.
+    let all = upload(Duration::from_secs(1), 3 << 20);
+    assert!(matches!(all[0], Part::Head { status: 200, .. }), "{all:?}");
+    // What does not is given up.
+    let all = upload(Duration::from_secs(3600), 16 << 20);
+    let [Part::Abort(text)] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    assert!(text.starts_with("backpressure: "), "{text}");
+    println!("an upload that nobody reads: agent's peak RSS {} KiB", rig.peak_kib());
     rig.finish();
 }

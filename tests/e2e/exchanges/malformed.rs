@@ -76,11 +76,7 @@ fn b49_bodies_that_are_not_base64() {
     for (number, body) in ["?", "YQ==YQ==", "YQ=\u{e4}", "Y"].into_iter().enumerate() {
         for streamed in [false, true] {
             let id = format!("base64-{number}-{streamed}");
-            let payload = with(
-                with(payload(streamed), "body", body),
-                "body_encoding",
-                "base64",
-            );
+            let payload = with(with(payload(streamed), "body", body), "body_encoding", "base64");
             let text = envelope(&id, payload);
             let stream = rig.bed.plane.request_raw(&id, &text).unwrap();
             let text = refusal(stream, streamed);
@@ -116,12 +112,9 @@ fn b49_a_text_message_in_place_of_the_binary_body() {
 fn b49_binary_bodies_that_are_wrong() {
     let rig = Rig::start();
     for streamed in [false, true] {
-        for (what, bytes) in [
-            ("another", binary("somebody-else", b"body")),
-            ("short", vec![0]),
-            ("empty", vec![]),
-            ("cut", vec![0, 200, b'x']),
-        ] {
+        for (what, bytes) in
+            [("another", binary("somebody-else", b"body")), ("short", vec![0]), ("empty", vec![]), ("cut", vec![0, 200, b'x'])]
+        {
             let id = format!("{what}-{streamed}");
             let text = envelope(&id, with(payload(streamed), "body_binary", true));
             let stream = rig.bed.plane.request_raw(&id, &text).unwrap();

@@ -29,10 +29,7 @@ fn b14_without_a_single_authorization_nothing_is_asked() {
             let answer = rig.ask(request);
             assert_eq!((answer.status, &answer.error), (401, &None), "{answer:?}");
             let status = json(&answer);
-            assert_eq!(
-                (&status["kind"], &status["code"]),
-                (&"Status".into(), &401.into())
-            );
+            assert_eq!((&status["kind"], &status["code"]), (&"Status".into(), &401.into()));
             assert_eq!(status["reason"], "Unauthorized");
             assert!(!String::from_utf8_lossy(&answer.body).contains(ADMIN_TOKEN));
         }
@@ -57,24 +54,16 @@ fn b14_the_planes_credential_passes_once_and_the_agents_never() {
     let seen = rig.proxied();
     assert_eq!(seen.len(), 5);
     for seen in &seen {
-        let values: Vec<_> = seen
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "authorization")
-            .collect();
+        let values: Vec<_> = seen.headers.iter().filter(|(name, _)| name == "authorization").collect();
         assert_eq!(values.len(), 1, "{seen:?}");
-        let own = seen
-            .headers
-            .iter()
-            .any(|(_, value)| value.contains(AGENT_TOKEN));
+        let own = seen.headers.iter().any(|(_, value)| value.contains(AGENT_TOKEN));
         assert!(!own, "the agent's own token");
     }
     // The agent's own requests do use it, so the search above would find it.
     let own = format!("Bearer {AGENT_TOKEN}");
     rig.until("a request of the agent", |kube| {
         let all = kube.requests();
-        all.iter()
-            .any(|seen| seen.header("authorization") == Some(own.as_str()))
+        all.iter().any(|seen| seen.header("authorization") == Some(own.as_str()))
     });
     assert!(!rig.agent.text().contains(ADMIN_TOKEN));
     rig.finish();
@@ -220,21 +209,14 @@ fn b36_headers_of_the_hop_and_of_the_front_proxy_do_not_pass() {
     names.sort_unstable();
     let expected = ["accept", "authorization", "host", "x-exchange", "x-kept"];
     assert_eq!(names, expected);
-    assert_eq!(
-        seen.header("host"),
-        Some(rig.kube().addr().to_string().as_str())
-    );
+    assert_eq!(seen.header("host"), Some(rig.kube().addr().to_string().as_str()));
     rig.finish();
 }
 
 #[test]
 fn b36_impersonation_is_refused_by_default() {
     let rig = Rig::start();
-    for name in [
-        "Impersonate-User",
-        "impersonate-group",
-        "Impersonate-Extra-X",
-    ] {
+    for name in ["Impersonate-User", "impersonate-group", "Impersonate-Extra-X"] {
         let answer = rig.ask(get(CONFIG_MAPS).header(name, "bob"));
         assert_eq!((answer.status, &answer.error), (403, &None), "{name}");
         let message = json(&answer)["message"].to_string();

@@ -3,10 +3,8 @@
 use devplane::plane::{Body, Part};
 use serde_json::json;
 
-use crate::harness::ADMIN_TOKEN;
-use crate::rig::{
-    BLOB, CONFIG_MAPS, MARK, Rig, VIEWER_TOKEN, bare, blob, config_map, get, json, parts, request,
-};
+use crate::harness::{ADMIN_TOKEN, Setup};
+use crate::rig::{BLOB, CONFIG_MAPS, ECHO, MARK, Rig, VIEWER_TOKEN, bare, blob, config_map, get, json, parts, request};
 
 #[test]
 fn f04_get_list_create_patch_delete() {
@@ -27,10 +25,7 @@ fn f04_get_list_create_patch_delete() {
     let mut patch = request("PATCH", &one).header("Content-Type", "application/merge-patch+json");
     patch.body = Body::Base64(br#"{"data":{"key":"other"}}"#.to_vec());
     assert_eq!(json(&rig.ask(patch))["data"], json!({"key": "other"}));
-    assert_eq!(
-        json(&rig.ask(get(&one).buffered()))["data"],
-        json!({"key": "other"})
-    );
+    assert_eq!(json(&rig.ask(get(&one).buffered()))["data"], json!({"key": "other"}));
 
     assert_eq!(rig.ask(request("DELETE", &one)).status, 200);
     assert!(rig.kube().get("configmaps", "default", "made").is_none());
@@ -60,10 +55,7 @@ fn f04_rbac_answers_pass_unchanged() {
     }
     let seen = rig.proxied();
     assert_eq!(seen.len(), 2);
-    assert!(
-        seen.iter()
-            .all(|seen| seen.user.as_deref() == Some("viewer"))
-    );
+    assert!(seen.iter().all(|seen| seen.user.as_deref() == Some("viewer")));
     rig.finish();
 }
 
@@ -73,10 +65,7 @@ fn answers_without_a_body() {
     let bytes = blob(&rig, 5000);
     let answer = rig.ask(request("HEAD", BLOB));
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
-    assert_eq!(
-        answer.header("content-length"),
-        Some(bytes.len().to_string().as_str())
-    );
+    assert_eq!(answer.header("content-length"), Some(bytes.len().to_string().as_str()));
     let buffered = rig.ask(request("HEAD", BLOB).buffered());
     assert_eq!((buffered.status, buffered.body.len()), (200, 0));
 
@@ -88,10 +77,7 @@ fn answers_without_a_body() {
         assert!(matches!(&parts[0], Part::Head { status: got, .. } if *got == status));
         assert_eq!(parts[1], Part::End);
         let buffered = rig.ask(get(BLOB).buffered());
-        assert_eq!(
-            (buffered.status, buffered.body, buffered.error),
-            (status, vec![], None)
-        );
+        assert_eq!((buffered.status, buffered.body, buffered.error), (status, vec![], None));
     }
     // The connections are still good for what comes after.
     rig.kube().clear_behaviours();
@@ -110,10 +96,7 @@ fn queries_pass_verbatim() {
     // A path comes decoded and leaves encoded, once.
     let odd = "/api/v1/namespaces/default/configmaps/a b&c=d+e:f@ä";
     assert_eq!(rig.ask(get(odd)).status, 404);
-    assert_eq!(
-        rig.proxied()[1].path,
-        "/api/v1/namespaces/default/configmaps/a%20b&c=d+e:f@%C3%A4"
-    );
+    assert_eq!(rig.proxied()[1].path, "/api/v1/namespaces/default/configmaps/a%20b&c=d+e:f@%C3%A4");
     rig.finish();
 }
 
@@ -121,12 +104,9 @@ fn queries_pass_verbatim() {
 fn must8_header_values_as_arrays_and_as_strings() {
     let rig = Rig::start();
     for plain in [false, true] {
-        let mut request = bare("GET", "/version")
-            .header("Authorization", format!("Bearer {ADMIN_TOKEN}"))
-            .header("X-One", "first");
-        request
-            .headers
-            .push(("X-Two".into(), vec!["a".into(), "b, c".into()]));
+        let mut request =
+            bare("GET", "/version").header("Authorization", format!("Bearer {ADMIN_TOKEN}")).header("X-One", "first");
+        request.headers.push(("X-Two".into(), vec!["a".into(), "b, c".into()]));
         request.spelling.plain_headers = plain;
         assert_eq!(rig.ask(request).status, 200);
         let seen = rig.proxied().pop().unwrap();
@@ -142,21 +122,31 @@ fn must8_header_values_as_arrays_and_as_strings() {
 #[test]
 fn f04_many_kinds_of_paths() {
     let rig = Rig::start();
-    for path in [
-        "/version",
-        "/healthz",
-        "/readyz",
-        "/livez",
-        "/api",
-        "/apis",
-        "/apis/apps/v1",
-        "/openapi/v3",
-        "api/v1/nodes",
-    ] {
+    for path in ["/version", "/healthz", "/readyz", "/livez", "/api", "/apis", "/apis/apps/v1", "/openapi/v3", "api/v1/nodes"] {
         let answer = rig.ask(get(path));
         assert_eq!((answer.status, answer.error), (200, None), "{path}");
     }
     let all = parts(rig.open(get("/version")));
     assert!(matches!(all.last(), Some(Part::End)));
     rig.finish();
+}
+
+#[test]
+fn f04_on_the_controllers_socket_and_with_json_in_binary_messages() {
+    let mut setups = [(); 2].map(|()| Setup::default());
+    setups[0].gateway = false;
+    setups[1].plane.binary_envelopes = true;
+    for setup in setups {
+        let rig = Rig::of(setup, |launch| launch);
+        assert_eq!(rig.ask(get("/api/v1/nodes")).status, 200);
+        for body in [Body::Binary(b"body".to_vec()), Body::Raw("body".into())] {
+            let mut upload = request("POST", ECHO);
+            upload.body = body;
+            assert_eq!(json(&rig.ask(upload))["length"], 4);
+        }
+        let mut watch = rig.open(get(CONFIG_MAPS).query("watch=true"));
+        assert_eq!(crate::rig::head(&mut watch), 200);
+        drop(watch);
+        rig.finish();
+    }
 }

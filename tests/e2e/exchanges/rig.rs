@@ -29,10 +29,12 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(Launch<'_>) -> Launch<'_>) -> Self {
-        let bed = Bed::with_kube(Setup::default(), |options| {
-            options
-                .tokens
-                .push(Token::read_only(VIEWER_TOKEN, "viewer"));
+        Self::of(Setup::default(), change)
+    }
+
+    pub(crate) fn of(setup: Setup, change: impl FnOnce(Launch<'_>) -> Launch<'_>) -> Self {
+        let bed = Bed::with_kube(setup, |options| {
+            options.tokens.push(Token::read_only(VIEWER_TOKEN, "viewer"));
         });
         let agent = change(bed.agent()).online();
         Self { bed, agent }
@@ -91,9 +93,7 @@ impl Rig {
     /// How long until the Kubernetes API answers nobody any more.
     #[track_caller]
     pub(crate) fn idle_after(&self, since: Instant) -> Duration {
-        self.until("nothing is being answered", |kube| {
-            kube.live_requests() == 0
-        });
+        self.until("nothing is being answered", |kube| kube.live_requests() == 0);
         since.elapsed()
     }
 
@@ -105,9 +105,7 @@ impl Rig {
             let last = plane.connections().last();
             plane.send_json_ping(last.unwrap().0);
         });
-        self.agent.until(&self.bed, "a pong", move |plane| {
-            count_pongs(plane) > before
-        });
+        self.agent.until(&self.bed, "a pong", move |plane| count_pongs(plane) > before);
     }
 
     pub(crate) fn pongs(&self) -> usize {
@@ -157,10 +155,7 @@ pub(crate) fn request(method: &str, path: &str) -> ProxyRequest {
 
 /// The same without a token.
 pub(crate) fn bare(method: &str, path: &str) -> ProxyRequest {
-    let request = ProxyRequest {
-        method: method.into(),
-        ..ProxyRequest::get(path)
-    };
+    let request = ProxyRequest { method: method.into(), ..ProxyRequest::get(path) };
     request.header(MARK, "1")
 }
 
@@ -221,9 +216,7 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
 /// Puts a pattern of this length behind [`BLOB`].
 pub(crate) fn blob(rig: &Rig, length: usize) -> Vec<u8> {
     let bytes = pattern(length);
-    let put = rig
-        .kube()
-        .put_blob(BLOB, "application/octet-stream", bytes.clone().into());
+    let put = rig.kube().put_blob(BLOB, "application/octet-stream", bytes.clone().into());
     assert!(put);
     bytes
 }

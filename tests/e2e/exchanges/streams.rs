@@ -6,9 +6,7 @@ use devkube::Behaviour;
 use devplane::plane::{Part, ProxyRequest, rfc3339};
 use serde_json::Value;
 
-use crate::rig::{
-    BLOB, CONFIG_MAPS, PATIENCE, Rig, assert_bytes, blob, config_map, get, head, parts, read_until,
-};
+use crate::rig::{BLOB, CONFIG_MAPS, Rig, assert_bytes, blob, config_map, get, head, parts, read_until};
 
 fn watch() -> ProxyRequest {
     get(CONFIG_MAPS).query("watch=true")
@@ -28,10 +26,7 @@ fn b05_a_watch_and_a_slow_body_outlive_35_seconds() {
     read_until(&mut stream, "\"early\"");
 
     let bytes = blob(&rig, 32 * 1024);
-    let slow = Behaviour::SlowBody {
-        chunk: 1000,
-        interval: Duration::from_secs(1),
-    };
+    let slow = Behaviour::SlowBody { chunk: 1000, interval: Duration::from_secs(1) };
     rig.kube().set_behaviour(BLOB, slow);
     let answer = rig.open(get(BLOB));
     let answer = answer.collect_within(Duration::from_secs(60)).unwrap();
@@ -71,9 +66,7 @@ fn b05_log_lines_come_at_once() {
     println!("log lines: p50 {:?}, max {:?}", times[25], times[49]);
     assert!(times[49] < Duration::from_millis(500), "{:?}", times[49]);
     drop(stream);
-    rig.until("nobody follows", |kube| {
-        kube.log_followers("default", "web-0") == 0
-    });
+    rig.until("nobody follows", |kube| kube.log_followers("default", "web-0") == 0);
     rig.finish();
 }
 
@@ -82,21 +75,15 @@ fn b09_2000_events_of_a_watch_in_order() {
     let rig = Rig::start();
     let mut stream = rig.open(watch());
     assert_eq!(head(&mut stream), 200);
-    let last = (0..2000)
-        .map(|number| {
-            let mut object = config_map("counter");
-            object["data"]["number"] = number.to_string().into();
-            rig.kube().put(object).unwrap()
-        })
-        .last()
-        .unwrap();
+    let mut last = Value::Null;
+    for number in 0..2000 {
+        let mut object = config_map("counter");
+        object["data"]["number"] = number.to_string().into();
+        last = rig.kube().put(object).unwrap();
+    }
     let version = last["metadata"]["resourceVersion"].to_string();
     let read = read_until(&mut stream, &version);
-    let read = if read.ends_with('\n') {
-        read
-    } else {
-        read + &read_until(&mut stream, "\n")
-    };
+    let read = if read.ends_with('\n') { read } else { read + &read_until(&mut stream, "\n") };
     let numbers: Vec<String> = read
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -136,10 +123,7 @@ fn b05_a_cancel_closes_the_upstream() {
     stream.cancel();
     figures.push(rig.idle_after(cancelled));
     figures.sort();
-    println!(
-        "from cancel to closed: p50 {:?}, max {:?}",
-        figures[6], figures[11]
-    );
+    println!("from cancel to closed: p50 {:?}, max {:?}", figures[6], figures[11]);
     assert!(figures[11] < Duration::from_millis(300), "{figures:?}");
     rig.finish();
 }
@@ -149,20 +133,11 @@ fn b05_time_limits_of_the_plane() {
     let rig = Rig::start();
     rig.kube().set_behaviour(CONFIG_MAPS, Behaviour::Hang);
     let second = |request: ProxyRequest, spelling: usize| match spelling {
-        0 => ProxyRequest {
-            timeout: Some(1000.into()),
-            ..request
-        },
-        1 => ProxyRequest {
-            timeout: Some("1s".into()),
-            ..request
-        },
+        0 => ProxyRequest { timeout: Some(1000.into()), ..request },
+        1 => ProxyRequest { timeout: Some("1s".into()), ..request },
         _ => {
             let epoch = rig.bed.with_plane(|plane| plane.config.epoch + plane.now());
-            ProxyRequest {
-                deadline: Some(rfc3339(epoch + 1000)),
-                ..request
-            }
+            ProxyRequest { deadline: Some(rfc3339(epoch + 1000)), ..request }
         }
     };
     for spelling in 0..3 {
@@ -194,10 +169,7 @@ fn b05_time_limits_of_the_plane() {
         panic!("{all:?}");
     };
     assert!(text.starts_with("deadline: "), "{text}");
-    assert!(
-        all.contains(&Part::Chunk(bytes[..5000].to_vec())),
-        "{all:?}"
-    );
+    assert!(all.contains(&Part::Chunk(bytes[..5000].to_vec())), "{all:?}");
     rig.finish();
 }
 
@@ -209,15 +181,41 @@ fn a_watch_that_the_backend_cuts_is_aborted() {
     put(&rig, "before");
     read_until(&mut stream, "\"before\"");
     rig.kube().cut_watches();
-    let end = loop {
-        match stream.next_within(PATIENCE).unwrap() {
-            Part::Chunk(_) => {}
-            end => break end,
-        }
-    };
-    let Part::Abort(text) = end else {
-        panic!("{end:?}");
+    let all = parts(stream);
+    let Some(Part::Abort(text)) = all.last() else {
+        panic!("{all:?}");
     };
     assert!(text.starts_with("broken: "), "{text}");
+    rig.finish();
+}
+
+#[test]
+fn time_limits_that_are_none_and_one_that_is_over() {
+    let rig = Rig::start();
+    for timeout in [
+        Value::from(0),
+        (-5).into(),
+        "0s".into(),
+        "-1s".into(),
+        "soon".into(),
+        "".into(),
+        true.into(),
+        "1h30m".into(),
+        600_000.into(),
+    ] {
+        let request = ProxyRequest { timeout: Some(timeout.clone()), ..get("/version") };
+        let answer = rig.ask(request);
+        assert_eq!((answer.status, answer.error), (200, None), "{timeout}");
+    }
+    let until = |deadline: &str| ProxyRequest { deadline: Some(deadline.into()), ..get("/version") };
+    // One that cannot be read is none.
+    assert_eq!(rig.ask(until("tomorrow")).status, 200);
+    rig.kube().set_behaviour("/version", Behaviour::Hang);
+    let all = parts(rig.open(until("2001-01-01T00:00:00Z")));
+    let [Part::Abort(text)] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    assert!(text.starts_with("deadline: "), "{text}");
+    rig.idle_after(Instant::now());
     rig.finish();
 }

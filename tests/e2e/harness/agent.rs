@@ -24,12 +24,7 @@ pub struct Launch<'bed> {
 
 impl<'bed> Launch<'bed> {
     pub(super) fn new(bed: &'bed Bed) -> Self {
-        Self {
-            bed,
-            config: Map::new(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-        }
+        Self { bed, config: Map::new(), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// Sets a key of the configuration file, sections joined by dots.
@@ -38,9 +33,7 @@ impl<'bed> Launch<'bed> {
         let (sections, name) = key.rsplit_once('.').unwrap();
         let mut map = &mut self.config;
         for section in sections.split('.') {
-            let next = map
-                .entry(section)
-                .or_insert_with(|| Value::Object(Map::new()));
+            let next = map.entry(section).or_insert_with(|| Value::Object(Map::new()));
             map = next.as_object_mut().unwrap();
         }
         map.insert(name.into(), value.into());
@@ -153,18 +146,12 @@ impl Agent {
     #[must_use]
     pub fn bare(arguments: &[impl AsRef<OsStr>]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .args(arguments);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).args(arguments);
         Self::spawn(command)
     }
 
     fn spawn(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let output = Arc::new(Output::default());
@@ -178,11 +165,7 @@ impl Agent {
             copy.lock().ended = true;
             copy.changed.notify_all();
         });
-        Self {
-            child,
-            output,
-            reader: Some(reader),
-        }
+        Self { child, output, reader: Some(reader) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -196,12 +179,7 @@ impl Agent {
 
     /// The records written so far. Lines that are no JSON objects are left out.
     pub fn logs(&self) -> Vec<Value> {
-        self.output
-            .lock()
-            .lines
-            .iter()
-            .filter_map(|it| record(it))
-            .collect()
+        self.output.lock().lines.iter().filter_map(|it| record(it)).collect()
     }
 
     pub fn logs_with_msg(&self, msg: &str) -> Vec<Value> {
@@ -213,24 +191,15 @@ impl Agent {
     /// The first record, of the past too, that the condition takes.
     #[track_caller]
     pub fn wait_log(&self, mut condition: impl FnMut(&Value) -> bool, limit: Duration) -> Value {
-        self.try_wait_log(&mut condition, limit).unwrap_or_else(|| {
-            panic!(
-                "no such record within {limit:?}; the agent's log:\n{}",
-                self.text()
-            )
-        })
+        self.try_wait_log(&mut condition, limit)
+            .unwrap_or_else(|| panic!("no such record within {limit:?}; the agent's log:\n{}", self.text()))
     }
 
     /// The same with this message.
     #[track_caller]
     pub fn wait_msg(&self, msg: &str, limit: Duration) -> Value {
         self.try_wait_log(&mut |line| line["msg"] == msg, limit)
-            .unwrap_or_else(|| {
-                panic!(
-                    "no \"{msg}\" within {limit:?}; the agent's log:\n{}",
-                    self.text()
-                )
-            })
+            .unwrap_or_else(|| panic!("no \"{msg}\" within {limit:?}; the agent's log:\n{}", self.text()))
     }
 
     /// Waits until there are `count` records with this message, and gives all that there are.
@@ -244,19 +213,11 @@ impl Agent {
             },
             limit,
         );
-        assert!(
-            found.is_some(),
-            "not {count} times \"{msg}\" within {limit:?}; the agent's log:\n{}",
-            self.text()
-        );
+        assert!(found.is_some(), "not {count} times \"{msg}\" within {limit:?}; the agent's log:\n{}", self.text());
         self.logs_with_msg(msg)
     }
 
-    fn try_wait_log(
-        &self,
-        condition: &mut dyn FnMut(&Value) -> bool,
-        limit: Duration,
-    ) -> Option<Value> {
+    fn try_wait_log(&self, condition: &mut dyn FnMut(&Value) -> bool, limit: Duration) -> Option<Value> {
         let until = Instant::now() + limit;
         let mut next = 0;
         let mut output = self.output.lock();
@@ -271,12 +232,7 @@ impl Agent {
             if left.is_zero() || output.ended {
                 return None;
             }
-            output = self
-                .output
-                .changed
-                .wait_timeout(output, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            output = self.output.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -288,12 +244,7 @@ impl Agent {
 
     /// Waits for something at the plane; `what` is for the panic.
     #[track_caller]
-    pub fn until(
-        &self,
-        bed: &Bed,
-        what: &str,
-        condition: impl FnMut(&devplane::plane::Plane) -> bool + Send + 'static,
-    ) {
+    pub fn until(&self, bed: &Bed, what: &str, condition: impl FnMut(&devplane::plane::Plane) -> bool + Send + 'static) {
         self.until_within(bed, what, LIMIT, condition);
     }
 
@@ -305,11 +256,7 @@ impl Agent {
         limit: Duration,
         condition: impl FnMut(&devplane::plane::Plane) -> bool + Send + 'static,
     ) {
-        assert!(
-            bed.wait_until(condition, limit),
-            "not within {limit:?}: {what}; the agent's log:\n{}",
-            self.text()
-        );
+        assert!(bed.wait_until(condition, limit), "not within {limit:?}: {what}; the agent's log:\n{}", self.text());
     }
 
     /// Whether the process still runs.
@@ -323,15 +270,8 @@ impl Agent {
 
     /// Sends a signal by its name without `SIG`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.pid().to_string())
-            .status()
-            .unwrap();
-        assert!(
-            sent.success(),
-            "the agent cannot be signalled: it has ended"
-        );
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success(), "the agent cannot be signalled: it has ended");
     }
 
     /// Waits for the end. Everything the agent wrote can be read when this returns.
@@ -344,17 +284,9 @@ impl Agent {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 drop(output);
-                panic!(
-                    "the agent does not end within {limit:?}; its log:\n{}",
-                    self.text()
-                );
+                panic!("the agent does not end within {limit:?}; its log:\n{}", self.text());
             }
-            output = self
-                .output
-                .changed
-                .wait_timeout(output, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            output = self.output.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(output);
         self.child.wait().unwrap()
@@ -365,11 +297,7 @@ impl Agent {
     pub fn stop(mut self) {
         self.terminate();
         let status = self.wait_exit(Duration::from_secs(10));
-        assert!(
-            status.success(),
-            "{status}; the agent's log:\n{}",
-            self.text()
-        );
+        assert!(status.success(), "{status}; the agent's log:\n{}", self.text());
     }
 }
 

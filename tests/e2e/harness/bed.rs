@@ -22,14 +22,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self {
-            tls: true,
-            gateway: true,
-            plane: PlaneConfig::default(),
-            faults: Faults::default(),
-            listening: true,
-            kube: true,
-        }
+        Self { tls: true, gateway: true, plane: PlaneConfig::default(), faults: Faults::default(), listening: true, kube: true }
     }
 }
 
@@ -63,15 +56,8 @@ impl Bed {
         let faults = setup.faults;
         plane.set_faults(move |now| *now = faults).unwrap();
         let kube = setup.kube.then(|| Kube::start(change));
-        let kubeconfig = kube
-            .as_ref()
-            .map(|kube| kube.write_kubeconfig(folder.path(), AGENT_TOKEN));
-        Self {
-            plane,
-            kube,
-            kubeconfig,
-            folder,
-        }
+        let kubeconfig = kube.as_ref().map(|kube| kube.write_kubeconfig(folder.path(), AGENT_TOKEN));
+        Self { plane, kube, kubeconfig, folder }
     }
 
     pub fn folder(&self) -> &Path {
@@ -114,10 +100,7 @@ impl Bed {
         self.with_plane(|plane| plane.records().clone())
     }
 
-    pub fn with_plane<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Plane) -> T + Send + 'static,
-    ) -> T {
+    pub fn with_plane<T: Send + 'static>(&self, act: impl FnOnce(&mut Plane) -> T + Send + 'static) -> T {
         self.plane.with_plane(act).unwrap()
     }
 
@@ -127,11 +110,7 @@ impl Bed {
 
     /// Whether the condition came true in time.
     #[must_use]
-    pub fn wait_until(
-        &self,
-        condition: impl FnMut(&Plane) -> bool + Send + 'static,
-        limit: Duration,
-    ) -> bool {
+    pub fn wait_until(&self, condition: impl FnMut(&Plane) -> bool + Send + 'static, limit: Duration) -> bool {
         self.plane.wait_until(condition, limit).unwrap()
     }
 
@@ -145,11 +124,7 @@ impl Bed {
     /// How many sockets are open at the plane.
     pub fn open_sockets(&self) -> u64 {
         let records = self.records();
-        let accepted = records
-            .upgrades
-            .iter()
-            .filter(|it| it.status == 101)
-            .count();
+        let accepted = records.upgrades.iter().filter(|it| it.status == 101).count();
         u64::try_from(accepted).unwrap() - records.disconnects.total()
     }
 
@@ -163,26 +138,19 @@ impl Bed {
     #[track_caller]
     pub fn assert_clean_but(&self, mut expected: impl FnMut(&Breach) -> bool) {
         let violations = self.plane.violations().unwrap();
-        let violations: Vec<_> = violations
-            .iter()
-            .filter(|violation| !expected(&violation.breach))
-            .map(ToString::to_string)
-            .collect();
+        let violations: Vec<_> =
+            violations.iter().filter(|violation| !expected(&violation.breach)).map(ToString::to_string).collect();
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
     /// The id of the only cluster.
     pub fn cluster_id(&self) -> String {
-        self.with_plane(|plane| plane.clusters().next().map(|it| it.cluster_id.clone()))
-            .expect("no cluster has registered")
+        self.with_plane(|plane| plane.clusters().next().map(|it| it.cluster_id.clone())).expect("no cluster has registered")
     }
 
     /// Waits until the plane counts an agent as online, on any socket.
     #[track_caller]
     pub fn assert_online(&self) {
-        assert!(
-            self.plane.wait_online(LIMIT).unwrap(),
-            "the agent does not come online"
-        );
+        assert!(self.plane.wait_online(LIMIT).unwrap(), "the agent does not come online");
     }
 }

@@ -29,20 +29,14 @@ impl Kube {
         let identity = Identity::make(&[]).unwrap();
         let mut options = devkube::Options {
             tls: Some(identity.config),
-            tokens: vec![
-                Token::admin(ADMIN_TOKEN, "demo-user"),
-                Token::read_only(AGENT_TOKEN, "pipeops-agent"),
-            ],
+            tokens: vec![Token::admin(ADMIN_TOKEN, "demo-user"), Token::read_only(AGENT_TOKEN, "pipeops-agent")],
             ..devkube::Options::default()
         };
         change(&mut options);
         let (stop, stopped) = oneshot::channel::<()>();
         let (sender, started) = mpsc::channel();
         let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let api = Arc::new(DevKube::start(options).await.unwrap());
                 sender.send(Arc::clone(&api)).unwrap();
@@ -51,16 +45,8 @@ impl Kube {
                 api.shutdown().await;
             });
         };
-        let thread = std::thread::Builder::new()
-            .name("devkube".into())
-            .spawn(run)
-            .unwrap();
-        Self {
-            api: started.recv().unwrap(),
-            ca_pem: identity.ca_pem,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let thread = std::thread::Builder::new().name("devkube".into()).spawn(run).unwrap();
+        Self { api: started.recv().unwrap(), ca_pem: identity.ca_pem, stop: Some(stop), thread: Some(thread) }
     }
 
     pub fn api(&self) -> &DevKube {
@@ -82,25 +68,15 @@ impl Kube {
     /// Whether the condition came true in time.
     #[must_use]
     pub fn wait_for(&self, condition: impl FnMut(&DevKube) -> bool, limit: Duration) -> bool {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            tokio::time::timeout(limit, self.api.wait_for(condition))
-                .await
-                .is_ok()
-        })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { tokio::time::timeout(limit, self.api.wait_for(condition)).await.is_ok() })
     }
 
     /// Waits until nothing is being answered any more.
     #[must_use]
     pub fn wait_idle(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
-        self.wait_for(
-            |api| api.live_requests() == 0,
-            until.saturating_duration_since(Instant::now()),
-        )
+        self.wait_for(|api| api.live_requests() == 0, until.saturating_duration_since(Instant::now()))
     }
 
     /// Closes the port and every connection.

@@ -7,13 +7,8 @@ use super::{bed, connection, finish, seconds, text};
 #[test]
 fn f19_f20_heartbeats_keep_their_pace_and_show_at_debug() {
     let bed = bed();
-    let agent = bed
-        .agent()
-        .set("agent.heartbeat_interval_connected", 5)
-        .online();
-    agent.until(&bed, "three heartbeats", |plane| {
-        plane.records().heartbeats.total() >= 3
-    });
+    let agent = bed.agent().set("agent.heartbeat_interval_connected", 5).online();
+    agent.until(&bed, "three heartbeats", |plane| plane.records().heartbeats.total() >= 3);
     let records = bed.records();
     let times: Vec<_> = records.heartbeats.iter().map(|it| it.at).collect();
     for pair in times.windows(2) {
@@ -33,27 +28,15 @@ fn f19_f20_heartbeats_keep_their_pace_and_show_at_debug() {
 #[test]
 fn f20_heartbeats_are_silent_at_info() {
     let bed = bed();
-    let agent = bed
-        .agent()
-        .set("logging.level", "info")
-        .set("agent.heartbeat_interval_connected", 5)
-        .online();
-    agent.until(&bed, "two heartbeats", |plane| {
-        plane.records().heartbeats.total() >= 2
-    });
+    let agent = bed.agent().set("logging.level", "info").set("agent.heartbeat_interval_connected", 5).online();
+    agent.until(&bed, "two heartbeats", |plane| plane.records().heartbeats.total() >= 2);
     bed.with_plane(|plane| {
         let connection = connection(plane);
         plane.send_json_ping(connection);
     });
     // The pong comes after the acknowledgement was taken.
-    agent.until(&bed, "a pong", |plane| {
-        plane.records().others.iter().any(|it| it.kind == "pong")
-    });
-    assert!(
-        !agent.text().to_lowercase().contains("heartbeat"),
-        "{}",
-        agent.text()
-    );
+    agent.until(&bed, "a pong", |plane| plane.records().others.iter().any(|it| it.kind == "pong"));
+    assert!(!agent.text().to_lowercase().contains("heartbeat"), "{}", agent.text());
     finish(agent, &bed);
 }
 
@@ -67,9 +50,7 @@ fn f21_f22_a_failed_heartbeat_is_told_and_tried_again_after_five_seconds() {
     assert_eq!(line["level"], "warning");
     assert!(text(&line, "error").contains("database is away"), "{line}");
     assert_eq!(line["backoff"], "5s");
-    agent.until(&bed, "a second heartbeat", |plane| {
-        plane.records().heartbeats.total() >= 2
-    });
+    agent.until(&bed, "a second heartbeat", |plane| plane.records().heartbeats.total() >= 2);
     let records = bed.records();
     let times: Vec<_> = records.heartbeats.iter().map(|it| it.at).collect();
     let pause = times[1] - times[0];
@@ -77,12 +58,7 @@ fn f21_f22_a_failed_heartbeat_is_told_and_tried_again_after_five_seconds() {
     agent.wait_msg("Heartbeat sent successfully", seconds(5));
     // Neither is the connection torn down nor the warning repeated.
     assert_eq!(records.upgrades.total(), 2);
-    assert_eq!(
-        agent
-            .logs_with_msg("Heartbeat failed, retrying with backoff...")
-            .len(),
-        1
-    );
+    assert_eq!(agent.logs_with_msg("Heartbeat failed, retrying with backoff...").len(), 1);
     finish(agent, &bed);
 }
 
@@ -90,9 +66,7 @@ fn f21_f22_a_failed_heartbeat_is_told_and_tried_again_after_five_seconds() {
 fn must4_pings_keep_their_pace() {
     let bed = bed();
     let agent = bed.agent().set("timeouts.websocket_ping", "1s").online();
-    agent.until(&bed, "four pings", |plane| {
-        plane.records().pings.total() >= 4
-    });
+    agent.until(&bed, "four pings", |plane| plane.records().pings.total() >= 4);
     let records = bed.records();
     let times: Vec<_> = records.pings.iter().map(|it| it.0).collect();
     for pair in times.windows(2) {

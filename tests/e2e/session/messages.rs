@@ -11,24 +11,15 @@ fn must6_a_ping_is_answered_with_its_id() {
     let agent = bed.agent().online();
     bed.with_plane(|plane| {
         let connection = connection(plane);
-        plane.send(
-            connection,
-            "ping",
-            Some("ping-\u{e9}\"\\1"),
-            serde_json::json!({}),
-        );
+        plane.send(connection, "ping", Some("ping-\u{e9}\"\\1"), serde_json::json!({}));
     });
-    agent.until(&bed, "a pong", |plane| {
-        plane.records().others.iter().any(|it| it.kind == "pong")
-    });
+    agent.until(&bed, "a pong", |plane| plane.records().others.iter().any(|it| it.kind == "pong"));
     let records = bed.records();
     let pong = records.others.iter().find(|it| it.kind == "pong").unwrap();
     assert_eq!(pong.request_id.as_deref(), Some("ping-\u{e9}\"\\1"));
     agent.stop();
     // This ping did not come from the plane's own counter.
-    bed.assert_clean_but(|breach| {
-        matches!(breach, devplane::plane::Breach::Unasked { message } if message == "pong")
-    });
+    bed.assert_clean_but(|breach| matches!(breach, devplane::plane::Breach::Unasked { message } if message == "pong"));
 }
 
 #[test]
@@ -56,26 +47,15 @@ fn b62_an_unknown_type_gets_one_honest_fallback() {
         }
         plane.send_json_ping(connection);
     });
-    agent.until(&bed, "a pong", |plane| {
-        plane.records().others.iter().any(|it| it.kind == "pong")
-    });
+    agent.until(&bed, "a pong", |plane| plane.records().others.iter().any(|it| it.kind == "pong"));
     let records = bed.records();
-    let fallbacks: Vec<_> = records
-        .others
-        .iter()
-        .filter(|it| it.kind == "protocol_fallback")
-        .collect();
+    let fallbacks: Vec<_> = records.others.iter().filter(|it| it.kind == "protocol_fallback").collect();
     assert_eq!(fallbacks.len(), 1);
     let payload = &fallbacks[0].payload;
     assert_eq!(fallbacks[0].request_id, None);
     assert_eq!(payload["agent_version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(payload["unknown_type"], "future_message_v2");
-    let types: BTreeSet<_> = payload["supported_types"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it.as_str().unwrap())
-        .collect();
+    let types: BTreeSet<_> = payload["supported_types"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
     for needed in [
         "error",
         "gateway_hello",
@@ -104,16 +84,11 @@ fn b12_a_message_that_is_far_too_long_ends_the_connection_only() {
     bed.with_plane(|plane| {
         let connection = connection(plane);
         let filler = "x".repeat(20 * 1024 * 1024);
-        plane.send_raw(
-            connection,
-            format!(r#"{{"type":"heartbeat_ack","payload":{{"filler":"{filler}"}}}}"#),
-        );
+        plane.send_raw(connection, format!(r#"{{"type":"heartbeat_ack","payload":{{"filler":"{filler}"}}}}"#));
     });
     let line = agent.wait_msg(LOST, LIMIT);
     assert!(text(&line, "error").contains("more than"), "{line}");
-    agent.until(&bed, "the return", |plane| {
-        plane.online() > 0 && plane.records().registers.total() == 2
-    });
+    agent.until(&bed, "the return", |plane| plane.online() > 0 && plane.records().registers.total() == 2);
     assert!(agent.is_alive());
     finish(agent, &bed);
 }
@@ -145,9 +120,7 @@ fn b12_messages_that_are_tedious_or_nonsense_are_survived() {
         plane.send_raw_binary(connection, vec![0xff; 100]);
         plane.send_json_ping(connection);
     });
-    agent.until(&bed, "a pong", |plane| {
-        plane.records().others.iter().any(|it| it.kind == "pong")
-    });
+    agent.until(&bed, "a pong", |plane| plane.records().others.iter().any(|it| it.kind == "pong"));
     assert!(agent.is_alive());
     assert_eq!(bed.records().upgrades.total(), 2, "{}", agent.text());
     agent.stop();

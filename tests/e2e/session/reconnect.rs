@@ -10,18 +10,14 @@ fn f25_the_states_are_exactly_those_of_the_connection() {
     let bed = bed();
     let mut agent = bed.agent().online();
     agent.wait_msgs(STATE_CHANGED, 2, LIMIT);
+    agent.until(&bed, "a heartbeat", |plane| !plane.records().heartbeats.is_empty());
     bed.plane.drop_agents().unwrap();
     agent.wait_msgs(STATE_CHANGED, 4, LIMIT);
-    agent.until(&bed, "a heartbeat after the return", |plane| {
-        plane.records().heartbeats.total() >= 2
-    });
+    agent.until(&bed, "a heartbeat after the return", |plane| plane.records().heartbeats.total() >= 2);
     agent.terminate();
     assert!(agent.wait_exit(seconds(10)).success());
     let lines = agent.logs_with_msg(STATE_CHANGED);
-    let changes: Vec<_> = lines
-        .iter()
-        .map(|line| (text(line, "old_state"), text(line, "new_state")))
-        .collect();
+    let changes: Vec<_> = lines.iter().map(|line| (text(line, "old_state"), text(line, "new_state"))).collect();
     let expected = [
         ("disconnected", "connecting"),
         ("connecting", "connected"),
@@ -37,22 +33,14 @@ fn f25_the_states_are_exactly_those_of_the_connection() {
 #[test]
 fn f38_a_dropped_socket_is_told_with_its_code() {
     for tls in [true, false] {
-        let bed = Bed::new(Setup {
-            tls,
-            ..Setup::default()
-        });
+        let bed = Bed::new(Setup { tls, ..Setup::default() });
         let agent = bed.agent().online();
         // Bytes that nobody has read would turn the end into a reset.
-        agent.until(&bed, "a heartbeat", |plane| {
-            !plane.records().heartbeats.is_empty()
-        });
+        agent.until(&bed, "a heartbeat", |plane| !plane.records().heartbeats.is_empty());
         bed.plane.drop_agents().unwrap();
         let line = agent.wait_msg(LOST, LIMIT);
         assert_eq!(line["level"], "warning");
-        assert_eq!(
-            text(&line, "error"),
-            "websocket: close 1006 (abnormal closure): unexpected EOF"
-        );
+        assert_eq!(text(&line, "error"), "websocket: close 1006 (abnormal closure): unexpected EOF");
         agent.online(&bed);
         finish(agent, &bed);
     }
@@ -68,16 +56,10 @@ fn f38_a_reset_socket_is_told_with_its_code_too() {
         let connection = plane.connections().last().unwrap().0;
         plane.send_json_ping(connection);
     });
-    agent.wait_log(
-        |line| line["direction"] == "out" && line.to_string().contains("pong"),
-        LIMIT,
-    );
+    agent.wait_log(|line| line["direction"] == "out" && line.to_string().contains("pong"), LIMIT);
     bed.plane.drop_agents().unwrap();
     let line = agent.wait_msg(LOST, LIMIT);
-    assert!(
-        text(&line, "error").starts_with("websocket: close 1006 (abnormal closure): "),
-        "{line}"
-    );
+    assert!(text(&line, "error").starts_with("websocket: close 1006 (abnormal closure): "), "{line}");
     bed.set_faults(|faults| faults.stop_reading = false);
     agent.online(&bed);
     finish(agent, &bed);
@@ -85,18 +67,13 @@ fn f38_a_reset_socket_is_told_with_its_code_too() {
 
 #[test]
 fn f38_a_closed_socket_is_told_with_its_code() {
-    for (code, words) in [
-        (1012, "websocket: close 1012 (service restart)"),
-        (1001, "websocket: close 1001 (going away)"),
-    ] {
+    for (code, words) in [(1012, "websocket: close 1012 (service restart)"), (1001, "websocket: close 1001 (going away)")] {
         let bed = bed();
         let agent = bed.agent().online();
         bed.plane.close_agents(code).unwrap();
         let line = agent.wait_msg(LOST, LIMIT);
         assert!(text(&line, "error").starts_with(words), "{line}");
-        agent.until(&bed, "the return", |plane| {
-            plane.online() > 0 && plane.records().registers.total() == 2
-        });
+        agent.until(&bed, "the return", |plane| plane.online() > 0 && plane.records().registers.total() == 2);
         finish(agent, &bed);
     }
 }
@@ -125,9 +102,7 @@ fn f41_a_blip_is_healed_at_once() {
         plane.drop_agents();
         plane.now()
     });
-    agent.until(&bed, "the return", |plane| {
-        plane.online() > 0 && plane.records().upgrades.total() == 4
-    });
+    agent.until(&bed, "the return", |plane| plane.online() > 0 && plane.records().upgrades.total() == 4);
     let took = bed.records().upgrades.last().unwrap().at - dropped;
     assert!(took <= 2000, "{took} ms");
     finish(agent, &bed);
@@ -151,13 +126,8 @@ fn f42_b06_every_return_registers_first_and_leaves_no_socket_behind() {
     assert_eq!(records.registers.total(), 6);
     let upgrades: Vec<_> = records.upgrades.iter().collect();
     for (pair, register) in upgrades.chunks(2).zip(records.registers.iter()) {
-        let [controller, gateway] = pair else {
-            panic!("an odd number of upgrades")
-        };
-        assert_eq!(
-            (controller.role, gateway.role),
-            (Role::Controller, Role::Gateway)
-        );
+        let [controller, gateway] = pair else { panic!("an odd number of upgrades") };
+        assert_eq!((controller.role, gateway.role), (Role::Controller, Role::Gateway));
         assert_eq!(controller.connection, Some(register.connection));
         assert!(controller.at <= register.at && register.at <= gateway.at);
     }
@@ -168,11 +138,8 @@ fn f42_b06_every_return_registers_first_and_leaves_no_socket_behind() {
 fn b54_no_wait_is_skipped_after_a_return_on_demand() {
     let bed = bed();
     let agent = bed.agent().online();
-    let lost = |number: u64| {
-        move |plane: &devplane::plane::Plane| {
-            plane.online() > 0 && plane.records().upgrades.total() == number
-        }
-    };
+    let lost =
+        |number: u64| move |plane: &devplane::plane::Plane| plane.online() > 0 && plane.records().upgrades.total() == number;
     let mut told = Vec::new();
     told.push(bed.with_plane(|plane| {
         let connection = connection(plane);
@@ -186,13 +153,7 @@ fn b54_no_wait_is_skipped_after_a_return_on_demand() {
     }));
     agent.until(&bed, "the second return", lost(6));
     let records = bed.records();
-    let dials: Vec<_> = records
-        .upgrades
-        .iter()
-        .filter(|it| it.role == Role::Controller)
-        .skip(1)
-        .map(|it| it.at)
-        .collect();
+    let dials: Vec<_> = records.upgrades.iter().filter(|it| it.role == Role::Controller).skip(1).map(|it| it.at).collect();
     for (dial, told) in dials.iter().zip(&told) {
         assert!(dial - told >= 375, "{dials:?} {told:?}");
     }

@@ -13,9 +13,7 @@ fn b03_a_token_that_is_refused_for_a_while_is_tried_again() {
         plane.faults.refuse_controller = Some(Refusal::with_status(401).times(3));
         plane.drop_agents();
     });
-    agent.until(&bed, "the return", |plane| {
-        plane.online() > 0 && plane.records().upgrades.total() == 7
-    });
+    agent.until(&bed, "the return", |plane| plane.online() > 0 && plane.records().upgrades.total() == 7);
     assert!(agent.is_alive());
     let records = bed.records();
     let statuses: Vec<_> = records.upgrades.iter().map(|it| it.status).collect();
@@ -34,10 +32,7 @@ fn b52_a_refusal_is_explained_by_its_status() {
         let agent = bed.agent().start();
         let line = agent.wait_log(|line| line["level"] == "warning", LIMIT);
         let error = text(&line, "error");
-        assert!(
-            error.starts_with("failed to connect via WebSocket"),
-            "{line}"
-        );
+        assert!(error.starts_with("failed to connect via WebSocket"), "{line}");
         assert!(error.contains(&status.to_string()), "{line}");
         let hint = text(&line, "hint");
         assert_eq!(hint.contains("token"), about_token, "{line}");
@@ -50,21 +45,12 @@ fn b52_a_refusal_is_explained_by_its_status() {
 #[test]
 fn f37_a_wrong_token_is_told_from_a_wrong_address() {
     let bed = bed();
-    let agent = bed
-        .agent()
-        .set("pipeops.token", "not-the-token-0a1b2c3d")
-        .start();
+    let agent = bed.agent().set("pipeops.token", "not-the-token-0a1b2c3d").start();
     let line = agent.wait_log(|line| line["level"] == "warning", LIMIT);
     assert!(text(&line, "hint").contains("PIPEOPS_TOKEN"), "{line}");
     assert!(!agent.text().contains("not-the-token-0a1b2c3d"));
     agent.stop();
-    let agent = bed
-        .agent()
-        .set(
-            "pipeops.api_url",
-            bed.plane.apps_url().replace("https", "http"),
-        )
-        .start();
+    let agent = bed.agent().set("pipeops.api_url", bed.plane.apps_url().replace("https", "http")).start();
     let line = agent.wait_log(|line| line["level"] == "warning", LIMIT);
     assert!(text(&line, "hint").contains("PIPEOPS_API_URL"), "{line}");
     agent.stop();
@@ -84,12 +70,7 @@ fn b53_a_plane_that_accepts_and_drops_is_not_hammered() {
         let waits: Vec<_> = lines.iter().map(|line| text(line, "base_delay")).collect();
         assert_eq!(waits, ["500ms", "1s", "2s", "4s"]);
         let records = bed.records();
-        let dials: Vec<_> = records
-            .upgrades
-            .iter()
-            .filter(|it| it.role == Role::Controller)
-            .map(|it| it.at)
-            .collect();
+        let dials: Vec<_> = records.upgrades.iter().filter(|it| it.role == Role::Controller).map(|it| it.at).collect();
         let early = dials.iter().filter(|at| **at - dials[0] <= 5000).count();
         assert!(early <= 6, "{dials:?}");
         agent.stop();

@@ -3,7 +3,7 @@
 use devplane::plane::{PlaneConfig, Refusal, RegisterReply, Role};
 
 use super::harness::{Bed, LIMIT, Setup};
-use super::{REGISTERED, bed, connection, finish, seconds, text};
+use super::{REGISTERED, bed, connection, finish, saved, seconds, text};
 
 #[test]
 fn f23_f24_b18_registers_and_resumes_after_a_restart() {
@@ -11,19 +11,14 @@ fn f23_f24_b18_registers_and_resumes_after_a_restart() {
     let agent = bed.agent().online();
     let cluster_id = bed.cluster_id();
     let line = agent.wait_msg(REGISTERED, LIMIT);
-    assert_eq!(
-        (&line["level"], &line["status"]),
-        (&"info".into(), &"registered".into())
-    );
+    assert_eq!((&line["level"], &line["status"]), (&"info".into(), &"registered".into()));
     let line = agent.wait_msg("Cluster registered successfully", LIMIT);
-    assert_eq!(
-        (&line["level"], text(&line, "cluster_id")),
-        (&"info".into(), cluster_id.as_str())
-    );
+    assert_eq!((&line["level"], text(&line, "cluster_id")), (&"info".into(), cluster_id.as_str()));
     let records = bed.records();
     let first = records.registers.last().unwrap();
     assert!(!first.payload.contains_key("cluster_id"));
     assert_eq!(first.payload["metadata"]["registration_mode"], "fresh");
+    assert_eq!(saved(&agent, &bed), cluster_id);
     agent.stop();
     assert_eq!(bed.accepted(), [Role::Controller, Role::Gateway]);
 
@@ -38,33 +33,21 @@ fn f23_f24_b18_registers_and_resumes_after_a_restart() {
     assert_eq!(second.payload["agent_id"], first.payload["agent_id"]);
     assert_eq!(second.payload["metadata"]["registration_mode"], "resume");
     finish(agent, &bed);
-    let all = [
-        Role::Controller,
-        Role::Gateway,
-        Role::Controller,
-        Role::Gateway,
-    ];
+    let all = [Role::Controller, Role::Gateway, Role::Controller, Role::Gateway];
     assert_eq!(bed.accepted(), all);
     assert_eq!(bed.records().upgrades.total(), 4);
 }
 
 #[test]
 fn b17_the_gateway_gets_the_uuid_every_time() {
-    let bed = Bed::new(Setup {
-        plane: PlaneConfig {
-            distinct_uuid: true,
-            ..PlaneConfig::default()
-        },
-        ..Setup::default()
-    });
+    let bed = Bed::new(Setup { plane: PlaneConfig { distinct_uuid: true, ..PlaneConfig::default() }, ..Setup::default() });
     let agent = bed.agent().online();
-    agent.until(&bed, "a heartbeat", |plane| {
-        plane.records().heartbeats.total() == 1
-    });
+    agent.until(&bed, "a heartbeat", |plane| plane.records().heartbeats.total() == 1);
     bed.plane.drop_agents().unwrap();
     agent.until(&bed, "a heartbeat on a second gateway socket", |plane| {
         plane.records().upgrades.total() == 4 && plane.records().heartbeats.total() == 2
     });
+    saved(&agent, &bed);
     agent.stop();
     let agent = bed.agent().online();
     let (id, uuid) = bed.with_plane(|plane| {
@@ -80,9 +63,7 @@ fn b17_the_gateway_gets_the_uuid_every_time() {
         .map(|it| it.upgrade.parameter("cluster_uuid").unwrap())
         .collect();
     assert_eq!(given, vec![uuid; 3]);
-    agent.until(&bed, "a heartbeat", |plane| {
-        plane.records().heartbeats.total() == 3
-    });
+    agent.until(&bed, "a heartbeat", |plane| plane.records().heartbeats.total() == 3);
     let records = bed.records();
     for heartbeat in records.heartbeats.iter() {
         assert_eq!(heartbeat.payload["cluster_id"], id.as_str());
@@ -95,14 +76,7 @@ fn b19_an_error_for_the_registration_is_told_at_once() {
     let bed = bed();
     bed.set_faults(|faults| faults.register = RegisterReply::Error("quota exceeded".into()));
     let agent = bed.agent().start();
-    let line = agent.wait_log(
-        |line| {
-            line["error"]
-                .as_str()
-                .is_some_and(|error| error.contains("quota exceeded"))
-        },
-        seconds(5),
-    );
+    let line = agent.wait_log(|line| line["error"].as_str().is_some_and(|error| error.contains("quota exceeded")), seconds(5));
     assert_eq!(line["level"], "warning");
     bed.set_faults(|faults| faults.register = RegisterReply::Success);
     agent.online(&bed);
@@ -113,10 +87,7 @@ fn b19_an_error_for_the_registration_is_told_at_once() {
 fn b19_a_registration_in_progress_gets_more_time() {
     let bed = bed();
     bed.set_faults(|faults| {
-        faults.register = RegisterReply::InProgress {
-            every: 500,
-            success_after: 4000,
-        };
+        faults.register = RegisterReply::InProgress { every: 500, success_after: 4000 };
     });
     let agent = bed.agent().set("timeouts.registration", "1500ms").online();
     assert_eq!(bed.records().registers.total(), 1, "{}", agent.text());
@@ -128,14 +99,7 @@ fn b19_a_silent_registration_ends_with_its_limit() {
     let bed = bed();
     bed.set_faults(|faults| faults.register = RegisterReply::Silent);
     let agent = bed.agent().set("timeouts.registration", "1s").start();
-    let line = agent.wait_log(
-        |line| {
-            line["error"]
-                .as_str()
-                .is_some_and(|it| it.contains("timed out"))
-        },
-        seconds(10),
-    );
+    let line = agent.wait_log(|line| line["error"].as_str().is_some_and(|it| it.contains("timed out")), seconds(10));
     assert!(text(&line, "error").contains("register"), "{line}");
     bed.set_faults(|faults| faults.register = RegisterReply::Success);
     agent.online(&bed);
@@ -148,17 +112,8 @@ fn b20_a_gateway_that_refuses_once_costs_one_round_and_keeps_the_cluster() {
     bed.set_faults(|faults| faults.refuse_gateway = Some(Refusal::with_status(503).times(1)));
     let agent = bed.agent().online();
     let records = bed.records();
-    let roles: Vec<_> = records
-        .upgrades
-        .iter()
-        .map(|it| (it.role, it.status))
-        .collect();
-    let expected = [
-        (Role::Controller, 101),
-        (Role::Gateway, 503),
-        (Role::Controller, 101),
-        (Role::Gateway, 101),
-    ];
+    let roles: Vec<_> = records.upgrades.iter().map(|it| (it.role, it.status)).collect();
+    let expected = [(Role::Controller, 101), (Role::Gateway, 503), (Role::Controller, 101), (Role::Gateway, 101)];
     assert_eq!(roles, expected);
     let again = records.registers.last().unwrap();
     assert_eq!(again.payload["cluster_id"], bed.cluster_id().as_str());
@@ -175,22 +130,14 @@ fn b03_a_cluster_that_is_not_found_is_registered_afresh() {
         plane.forget_clusters();
         plane.drop_agents();
     });
-    agent.until(&bed, "online with a fresh registration", |plane| {
-        plane.online() > 0 && plane.records().registers.total() == 3
-    });
+    agent.until(&bed, "online with a fresh registration", |plane| plane.online() > 0 && plane.records().registers.total() == 3);
     let records = bed.records();
-    let modes: Vec<_> = records
-        .registers
-        .iter()
-        .map(|it| {
-            it.payload["metadata"]["registration_mode"]
-                .as_str()
-                .unwrap()
-        })
-        .collect();
+    let modes: Vec<_> =
+        records.registers.iter().map(|it| it.payload["metadata"]["registration_mode"].as_str().unwrap()).collect();
     assert_eq!(modes, ["fresh", "resume", "fresh"]);
-    let cluster_id = bed.with_plane(|plane| plane.clusters().last().unwrap().cluster_id.clone());
+    let cluster_id = saved(&agent, &bed);
     agent.stop();
+    bed.set_faults(|faults| faults.register = RegisterReply::Success);
     // The new identity is the one that is kept.
     let agent = bed.agent().online();
     let records = bed.records();
@@ -208,9 +155,7 @@ fn f42_not_registered_leads_to_a_new_registration() {
             let connection = connection(plane);
             plane.send_error(connection, None, words);
         });
-        agent.until(&bed, "a second registration", |plane| {
-            plane.online() > 0 && plane.records().registers.total() == 2
-        });
+        agent.until(&bed, "a second registration", |plane| plane.online() > 0 && plane.records().registers.total() == 2);
         finish(agent, &bed);
     }
 }

@@ -13,31 +13,19 @@ fn ends_in_time(mut agent: Agent) {
     let status = agent.wait_exit(seconds(LIMIT_OF_EXIT));
     assert_eq!(status.code(), Some(0), "{}", agent.text());
     assert_eq!(agent.logs_with_msg("Received shutdown signal").len(), 1);
-    assert_eq!(
-        agent
-            .logs_with_msg("PipeOps agent stopped gracefully")
-            .len(),
-        1
-    );
+    assert_eq!(agent.logs_with_msg("PipeOps agent stopped gracefully").len(), 1);
 }
 
 #[test]
 fn b60_the_plane_is_told_of_the_end() {
     for gateway in [true, false] {
-        let bed = Bed::new(Setup {
-            gateway,
-            ..Setup::default()
-        });
+        let bed = Bed::new(Setup { gateway, ..Setup::default() });
         let agent = bed.agent().online();
         ends_in_time(agent);
         assert!(bed.wait_until(|plane| plane.connections().count() == 0, LIMIT));
         let records = bed.records();
         let last = records.disconnects.last().unwrap();
-        let role = if gateway {
-            Role::Gateway
-        } else {
-            Role::Controller
-        };
+        let role = if gateway { Role::Gateway } else { Role::Controller };
         assert_eq!((last.role, last.by_plane), (role, false));
         assert!(matches!(last.code, Some(1000 | 1001)), "{last:?}");
         bed.assert_clean();
@@ -96,11 +84,7 @@ fn b60_an_upgrade_or_registration_without_an_answer_does_not_hold_the_end_back()
         let agent = bed.agent().start();
         agent.until(&bed, "a dial", move |plane| {
             let records = plane.records();
-            if registration {
-                !records.registers.is_empty()
-            } else {
-                !records.upgrades.is_empty()
-            }
+            if registration { !records.registers.is_empty() } else { !records.upgrades.is_empty() }
         });
         ends_in_time(agent);
     }

@@ -46,27 +46,15 @@ fn f02_the_default_run_exposes_nothing() {
     let bed = bed();
     let agent = bed.agent().unset("logging.level").online();
     // Its own look at the cluster is over when the facts are in.
-    let counted = |api: &devkube::DevKube| {
-        api.requests()
-            .iter()
-            .any(|it| it.path == "/api/v1/pods" && it.status.is_some())
-    };
+    let counted = |api: &devkube::DevKube| api.requests().iter().any(|it| it.path == "/api/v1/pods" && it.status.is_some());
     assert!(bed.kube().wait_for(counted, LIMIT), "{}", agent.text());
-    agent.wait_msg(
-        "Ingress sync disabled - agent will not expose cluster via gateway proxy",
-        LIMIT,
-    );
+    agent.wait_msg("Ingress sync disabled - agent will not expose cluster via gateway proxy", LIMIT);
     finish(agent, &bed);
     assert!(bed.records().rest.is_empty());
     let requests = bed.kube().requests();
     assert!(!requests.is_empty());
     for request in requests {
-        assert!(
-            !request.path.contains("ingresses"),
-            "{} {}",
-            request.method,
-            request.path
-        );
+        assert!(!request.path.contains("ingresses"), "{} {}", request.method, request.path);
         assert_eq!(request.method, "GET", "{}", request.path);
     }
 }
@@ -76,10 +64,7 @@ fn f44_the_log_tells_whether_the_cluster_is_exposed() {
     let bed = bed();
     let agent = bed.agent().unset("logging.level").online();
     let log = agent.text().to_lowercase();
-    let lines: Vec<_> = log
-        .lines()
-        .filter(|line| line.contains("ingress sync"))
-        .collect();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("ingress sync")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("disabled"));
     finish(agent, &bed);
@@ -89,15 +74,9 @@ fn f44_the_log_tells_whether_the_cluster_is_exposed() {
 fn f47_a_private_authority_is_trusted_when_it_is_named_and_only_then() {
     let bed = bed();
     let agent = bed.agent().unset("pipeops.tls.ca_file").start();
-    let line = agent.wait_log(
-        |line| line["level"] == "warning" && line["hint"].is_string(),
-        LIMIT,
-    );
+    let line = agent.wait_log(|line| line["level"] == "warning" && line["hint"].is_string(), LIMIT);
     assert!(text(&line, "error").contains("TLS handshake"), "{line}");
-    assert!(
-        text(&line, "hint").contains("pipeops.tls.ca_file"),
-        "{line}"
-    );
+    assert!(text(&line, "hint").contains("pipeops.tls.ca_file"), "{line}");
     agent.stop();
     assert!(bed.accepted().is_empty());
     let agent = bed.agent().online();
@@ -128,11 +107,7 @@ fn b01_without_tls_to_another_host_is_refused() {
 #[test]
 fn b01_without_tls_to_this_host_is_allowed() {
     for gateway in [true, false] {
-        let bed = Bed::new(Setup {
-            tls: false,
-            gateway,
-            ..Setup::default()
-        });
+        let bed = Bed::new(Setup { tls: false, gateway, ..Setup::default() });
         let agent = bed.agent().unset("pipeops.tls.ca_file").online();
         finish(agent, &bed);
     }
@@ -171,35 +146,21 @@ fn b58_an_unknown_version_of_kubernetes_is_not_invented() {
     let mut bed = bed();
     bed.kube.as_mut().unwrap().stop();
     let agent = bed.agent().online();
-    agent.until(&bed, "a heartbeat", |plane| {
-        !plane.records().heartbeats.is_empty()
-    });
+    agent.until(&bed, "a heartbeat", |plane| !plane.records().heartbeats.is_empty());
     let records = bed.records();
     let register = records.registers.last().unwrap();
     assert_eq!(register.payload["k8s_version"], "");
     let heartbeat = records.heartbeats.last().unwrap();
     let metadata = heartbeat.payload["metadata"].as_object().unwrap();
-    for invented in [
-        "k8s_version",
-        "k8s_nodes",
-        "k8s_pods",
-        "cpu_usage",
-        "memory_usage",
-    ] {
-        assert!(
-            metadata.get(invented).is_none_or(|value| value == ""),
-            "{metadata:?}"
-        );
+    for invented in ["k8s_version", "k8s_nodes", "k8s_pods", "cpu_usage", "memory_usage"] {
+        assert!(metadata.get(invented).is_none_or(|value| value == ""), "{metadata:?}");
     }
     finish(agent, &bed);
 }
 
 #[test]
 fn b61_without_kubernetes_it_still_connects() {
-    let bed = Bed::new(Setup {
-        kube: false,
-        ..Setup::default()
-    });
+    let bed = Bed::new(Setup { kube: false, ..Setup::default() });
     let agent = bed.agent().online();
     finish(agent, &bed);
 }
@@ -210,13 +171,7 @@ fn must1_the_upgrade_of_the_controller() {
     let agent = bed.agent().online();
     let bearer = format!("Bearer {}", bed.plane.token());
     for record in bed.records().upgrades.iter() {
-        let header = |name: &'static str| {
-            record
-                .upgrade
-                .header(name)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let header = |name: &'static str| record.upgrade.header(name).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(header("authorization"), [bearer.clone()]);
         assert!(header("sec-websocket-protocol").is_empty());
         assert!(header("sec-websocket-extensions").is_empty());
@@ -229,11 +184,8 @@ fn must1_the_upgrade_of_the_controller() {
 #[test]
 fn must2_the_keys_of_register() {
     let bed = bed();
-    let agent = bed
-        .agent()
-        .set("agent.labels.environment", "e2e")
-        .set("kubernetes.service_token", "service-token-9f8e7d6c")
-        .online();
+    let agent =
+        bed.agent().set("agent.labels.environment", "e2e").set("kubernetes.service_token", "service-token-9f8e7d6c").online();
     let records = bed.records();
     let register = records.registers.last().unwrap();
     let keys: BTreeSet<_> = register.payload.keys().map(String::as_str).collect();
@@ -258,10 +210,7 @@ fn must2_the_keys_of_register() {
     assert_eq!(register.payload["name"], "e2e");
     assert_eq!(register.payload["agent_version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(register.payload["labels"]["environment"], "e2e");
-    assert_eq!(
-        register.payload["k8s_service_token"],
-        "service-token-9f8e7d6c"
-    );
+    assert_eq!(register.payload["k8s_service_token"], "service-token-9f8e7d6c");
     assert_eq!(register.payload["metadata"]["registration_mode"], "fresh");
     assert!(!agent.text().contains("service-token-9f8e7d6c"));
     finish(agent, &bed);
@@ -272,11 +221,7 @@ fn must3_the_seven_parameters_of_the_gateway() {
     let bed = bed();
     let agent = bed.agent().online();
     let records = bed.records();
-    let gateway = records
-        .upgrades
-        .iter()
-        .find(|it| it.role == Role::Gateway)
-        .unwrap();
+    let gateway = records.upgrades.iter().find(|it| it.role == Role::Gateway).unwrap();
     assert_eq!(gateway.upgrade.path, "/ws");
     let expected = format!(
         "agent_version={}&cluster_uuid={}&supports_binary=true&supports_response_streaming=true\
@@ -286,9 +231,7 @@ fn must3_the_seven_parameters_of_the_gateway() {
     );
     assert_eq!(gateway.upgrade.query, expected);
     // The controller was left in good order.
-    agent.until(&bed, "the end of the controller's socket", |plane| {
-        !plane.records().disconnects.is_empty()
-    });
+    agent.until(&bed, "the end of the controller's socket", |plane| !plane.records().disconnects.is_empty());
     let records = bed.records();
     let left = records.disconnects.iter().next().unwrap();
     assert_eq!((left.role, left.code), (Role::Controller, Some(1000)));
@@ -300,10 +243,7 @@ fn must7_envelopes_in_binary_frames() {
     for gateway in [true, false] {
         let bed = Bed::new(Setup {
             gateway,
-            plane: PlaneConfig {
-                binary_envelopes: true,
-                ..PlaneConfig::default()
-            },
+            plane: PlaneConfig { binary_envelopes: true, ..PlaneConfig::default() },
             ..Setup::default()
         });
         let agent = bed.agent().online();
@@ -311,9 +251,7 @@ fn must7_envelopes_in_binary_frames() {
             let connection = plane.connections().last().unwrap().0;
             plane.send_json_ping(connection);
         });
-        agent.until(&bed, "a pong", |plane| {
-            plane.records().others.iter().any(|it| it.kind == "pong")
-        });
+        agent.until(&bed, "a pong", |plane| plane.records().others.iter().any(|it| it.kind == "pong"));
         finish(agent, &bed);
     }
 }

@@ -967,16 +967,10 @@ impl World {
         );
         // A plane that sends a request again after it was answered gets a second answer, which is its own doing.
         // One that forgets its clusters between a registration and the gateway makes up another id for the same agent.
-        let excused = |breach: &Breach| match breach {
-            Breach::AfterEnd { .. } => self.duplicates,
-            Breach::FieldValue { message, field, .. } => {
-                self.forgot && message == "heartbeat" && field == "cluster_id"
-            }
-            #[allow(
-                clippy::wildcard_enum_match_arm,
-                reason = "nothing else is excused, whatever is added"
-            )]
-            _ => false,
+        let excused = |breach: &Breach| {
+            (self.duplicates && matches!(breach, Breach::AfterEnd { .. }))
+                || (self.forgot
+                    && matches!(breach, Breach::FieldValue { message, field, .. } if message == "heartbeat" && field == "cluster_id"))
         };
         if let Some(violation) = self
             .plane
