@@ -54,11 +54,7 @@ pub(crate) struct FlagValue {
 /// Without the text, which may be a token.
 impl fmt::Debug for FlagValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("FlagValue")
-            .field("setting", &self.setting)
-            .field("flag", &self.flag)
-            .finish_non_exhaustive()
+        formatter.debug_struct("FlagValue").field("setting", &self.setting).field("flag", &self.flag).finish_non_exhaustive()
     }
 }
 
@@ -92,16 +88,11 @@ impl fmt::Display for UsageError {
                 write!(formatter, "unknown flag {}", flag.escape_debug())?;
                 write_suggestion(formatter, *suggestion)?;
             }
-            Self::UnknownCommand {
-                command,
-                suggestion,
-            } => {
+            Self::UnknownCommand { command, suggestion } => {
                 write!(formatter, "unknown command \"{}\"", command.escape_debug())?;
                 write_suggestion(formatter, *suggestion)?;
             }
-            Self::UnexpectedArgument => {
-                formatter.write_str("an argument too many: values belong behind their flag")?
-            }
+            Self::UnexpectedArgument => formatter.write_str("an argument too many: values belong behind their flag")?,
             Self::MissingValue(flag) => write!(formatter, "{flag} needs a value")?,
             Self::UnexpectedValue(flag) => write!(formatter, "{flag} takes no value")?,
             Self::NotUnicode(flag) => write!(formatter, "the value of {flag} is not UTF-8")?,
@@ -121,24 +112,9 @@ impl core::error::Error for UsageError {}
 
 /// The commands with their help.
 const COMMANDS: [(&str, Command, Topic, &str); 3] = [
-    (
-        "run",
-        Command::Run,
-        Topic::Run,
-        "join the cluster to the control plane; this is the default",
-    ),
-    (
-        "version",
-        Command::Version,
-        Topic::Version,
-        "print the version",
-    ),
-    (
-        "help",
-        Command::Help(Topic::General),
-        Topic::General,
-        "print this help, or that of a command",
-    ),
+    ("run", Command::Run, Topic::Run, "join the cluster to the control plane; this is the default"),
+    ("version", Command::Version, Topic::Version, "print the version"),
+    ("help", Command::Help(Topic::General), Topic::General, "print this help, or that of a command"),
 ];
 
 impl Arguments {
@@ -149,12 +125,7 @@ impl Arguments {
         I::Item: Into<OsString>,
     {
         let mut parser = Parser::from_args(words);
-        let mut arguments = Arguments {
-            command: Command::Run,
-            config: None,
-            settings: Vec::new(),
-            ignored: Vec::new(),
-        };
+        let mut arguments = Arguments { command: Command::Run, config: None, settings: Vec::new(), ignored: Vec::new() };
         let mut topic: Option<Topic> = None;
         while let Some(argument) = parser.next().map_err(|error| from_lexopt(&error))? {
             match argument {
@@ -170,30 +141,19 @@ impl Arguments {
                     return Ok(arguments);
                 }
                 Arg::Short(letter) => {
-                    return Err(UsageError::UnknownFlag {
-                        flag: format!("-{letter}"),
-                        suggestion: None,
-                    });
+                    return Err(UsageError::UnknownFlag { flag: format!("-{letter}"), suggestion: None });
                 }
-                Arg::Value(word) => {
-                    topic = Some(arguments.take_word(&word.to_string_lossy(), topic)?)
-                }
+                Arg::Value(word) => topic = Some(arguments.take_word(&word.to_string_lossy(), topic)?),
             }
         }
         Ok(arguments)
     }
 
     /// Takes a long flag and its value; gives a command if the flag stands for one.
-    fn take_flag(
-        &mut self,
-        flag: &str,
-        topic: Option<Topic>,
-        parser: &mut Parser,
-    ) -> Result<Option<Command>, UsageError> {
+    fn take_flag(&mut self, flag: &str, topic: Option<Topic>, parser: &mut Parser) -> Result<Option<Command>, UsageError> {
         match flag {
             "--help" => {
-                return without_value(parser, flag, Command::Help(topic.unwrap_or(Topic::General)))
-                    .map(Some);
+                return without_value(parser, flag, Command::Help(topic.unwrap_or(Topic::General))).map(Some);
             }
             "--version" => return without_value(parser, flag, Command::Version).map(Some),
             "--config" => {
@@ -202,11 +162,7 @@ impl Arguments {
             }
             _ => {}
         }
-        if let Some((key, name)) = KEYS.iter().find_map(|key| {
-            key.flag
-                .filter(|name| *name == flag)
-                .map(|name| (key, name))
-        }) {
+        if let Some((key, name)) = KEYS.iter().find_map(|key| key.flag.filter(|name| *name == flag).map(|name| (key, name))) {
             // As in Go, a truth value can only be attached with "=": "--in-cluster false" would be ambiguous.
             let text = match key.kind {
                 Kind::Boolean => parser.optional_value().unwrap_or_else(|| "true".into()),
@@ -222,14 +178,8 @@ impl Arguments {
                 | Kind::Pem
                 | Kind::Labels => value(parser, flag)?,
             };
-            let text = text
-                .into_string()
-                .map_err(|_| UsageError::NotUnicode(flag.to_owned()))?;
-            self.settings.push(FlagValue {
-                setting: key.setting,
-                flag: name,
-                text,
-            });
+            let text = text.into_string().map_err(|_| UsageError::NotUnicode(flag.to_owned()))?;
+            self.settings.push(FlagValue { setting: key.setting, flag: name, text });
             return Ok(None);
         }
         if let Some((name, takes_value)) = ignored::FLAGS.iter().find(|(name, _)| *name == flag) {
@@ -241,14 +191,8 @@ impl Arguments {
             self.ignored.push(name);
             return Ok(None);
         }
-        let known =
-            KEYS.iter()
-                .filter_map(|key| key.flag)
-                .chain(["--config", "--help", "--version"]);
-        Err(UsageError::UnknownFlag {
-            flag: flag.to_owned(),
-            suggestion: nearest(flag, known),
-        })
+        let known = KEYS.iter().filter_map(|key| key.flag).chain(["--config", "--help", "--version"]);
+        Err(UsageError::UnknownFlag { flag: flag.to_owned(), suggestion: nearest(flag, known) })
     }
 
     /// Takes a word that is no flag: the command, or after `help` the command to explain.
@@ -259,16 +203,9 @@ impl Arguments {
         }
         let Some((_, command, topic, _)) = COMMANDS.iter().find(|(name, ..)| *name == word) else {
             let suggestion = nearest(word, COMMANDS.iter().map(|(name, ..)| *name));
-            return Err(UsageError::UnknownCommand {
-                command: word.chars().take(64).collect(),
-                suggestion,
-            });
+            return Err(UsageError::UnknownCommand { command: word.chars().take(64).collect(), suggestion });
         };
-        self.command = if explaining {
-            Command::Help(*topic)
-        } else {
-            *command
-        };
+        self.command = if explaining { Command::Help(*topic) } else { *command };
         Ok(*topic)
     }
 }
@@ -282,9 +219,7 @@ fn from_lexopt(error: &lexopt::Error) -> UsageError {
 
 /// The value behind `=`, else the next word.
 fn value(parser: &mut Parser, flag: &str) -> Result<OsString, UsageError> {
-    parser
-        .value()
-        .map_err(|_| UsageError::MissingValue(flag.to_owned()))
+    parser.value().map_err(|_| UsageError::MissingValue(flag.to_owned()))
 }
 
 fn without_value(parser: &mut Parser, flag: &str, command: Command) -> Result<Command, UsageError> {

@@ -136,7 +136,13 @@ impl OwnClient {
         tokio::time::timeout(LIMIT, self.exchange(token, method, path, body)).await.unwrap_or(Err(OwnError::Timeout))
     }
 
-    async fn exchange(&self, token: Option<&Secret>, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer, OwnError> {
+    async fn exchange(
+        &self,
+        token: Option<&Secret>,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, OwnError> {
         let mut builder = Request::builder()
             .method(method)
             .uri(self.pool.path(path))

@@ -167,11 +167,7 @@ impl Config {
         files: &dyn Files,
         features: Features,
     ) -> Result<(Config, Vec<Warning>), ConfigError> {
-        build::build(
-            collect::collect(arguments, environment, files),
-            files,
-            features,
-        )
+        build::build(collect::collect(arguments, environment, files), files, features)
     }
 
     /// Every setting with its value and origin, in the order of [`KEYS`].
@@ -182,8 +178,6 @@ impl Config {
     /// Where the value of a setting came from.
     #[cfg(test)]
     pub(crate) fn source_of(&self, setting: Setting) -> &Source {
-        self.effective
-            .get(setting as usize)
-            .map_or(&Source::Default, |row| &row.source)
+        self.effective.get(setting as usize).map_or(&Source::Default, |row| &row.source)
     }
 }

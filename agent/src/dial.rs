@@ -79,7 +79,8 @@ impl Dialler {
 
     fn gateway_path(&self, url: &ApiUrl, cluster_uuid: &str) -> String {
         let path = if url.base_path.is_empty() { "/ws" } else { &url.base_path };
-        let mut parameters = vec![format!("agent_version={}", escape(self.agent_version)), format!("cluster_uuid={}", escape(cluster_uuid))];
+        let mut parameters =
+            vec![format!("agent_version={}", escape(self.agent_version)), format!("cluster_uuid={}", escape(cluster_uuid))];
         parameters.extend(CAPABILITIES.iter().map(|name| format!("{name}=true")));
         // The gateway's own parameters stay, but for those that are ours to set.
         let ours = |pair: &&str| {
@@ -175,7 +176,13 @@ mod tests {
         Dialler {
             api_url: ApiUrl::parse(url).unwrap(),
             token: TokenSource::Value(Secret::new("t")),
-            tls: crate::config::Tls { enabled: true, ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false },
+            tls: crate::config::Tls {
+                enabled: true,
+                ca_file: None,
+                cert_file: None,
+                key_file: None,
+                insecure_skip_verify: false,
+            },
             allow_plaintext: false,
             agent_version: "1.2.3+x",
         }

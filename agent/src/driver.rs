@@ -17,12 +17,12 @@ use tungstenite::Message;
 use crate::clock::{Clock, Stamps, wall_millis};
 use crate::dial::Dialler;
 use crate::link::{Link, Turn};
+use crate::messages;
 use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signal::Signals;
 use crate::state::Saved;
 use crate::upstream::Upstreams;
-use crate::messages;
 
 /// Reports of exchanges that are taken before the socket gets its turn again.
 const BATCH: usize = 64;

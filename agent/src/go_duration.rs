@@ -39,14 +39,9 @@ impl fmt::Display for GoDurationError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => formatter.write_str("not a duration such as 30s, 500ms or 1m30s"),
-            Self::MissingUnit => {
-                formatter.write_str("a duration needs a unit: ns, us, ms, s, m or h")
-            }
+            Self::MissingUnit => formatter.write_str("a duration needs a unit: ns, us, ms, s, m or h"),
             Self::UnknownUnit(unit) => {
-                write!(
-                    formatter,
-                    "unknown unit \"{unit}\" in a duration: use ns, us, ms, s, m or h"
-                )
+                write!(formatter, "unknown unit \"{unit}\" in a duration: use ns, us, ms, s, m or h")
             }
             Self::Negative => formatter.write_str("a duration must not be negative"),
             Self::TooLong => formatter.write_str("the duration is too long"),
@@ -97,9 +92,7 @@ fn parse_term(text: &str) -> Result<(u128, &str), GoDurationError> {
     if whole.is_empty() && fraction.is_empty() {
         return Err(GoDurationError::Malformed);
     }
-    let end = rest
-        .find(|character: char| character == '.' || character.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.find(|character: char| character == '.' || character.is_ascii_digit()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(end);
     if unit.is_empty() {
         return Err(GoDurationError::MissingUnit);
@@ -125,10 +118,7 @@ fn parse_term(text: &str) -> Result<(u128, &str), GoDurationError> {
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
-    text.split_at(
-        text.find(|character: char| !character.is_ascii_digit())
-            .unwrap_or(text.len()),
-    )
+    text.split_at(text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 /// Prints a duration as Go's `Duration.String` does: `0s`, `892ms`, `4.892s`, `1m30s`, `1h0m0.5s`.
@@ -152,12 +142,7 @@ pub(crate) fn format(duration: Duration) -> String {
         if minutes > 0 {
             push_decimal(&mut text, u128::from(minutes % 60), 1, "m");
         }
-        push_decimal(
-            &mut text,
-            nanoseconds - u128::from(minutes) * 60_000_000_000,
-            1_000_000_000,
-            "s",
-        );
+        push_decimal(&mut text, nanoseconds - u128::from(minutes) * 60_000_000_000, 1_000_000_000, "s");
     }
     text
 }
@@ -228,10 +213,7 @@ mod tests {
             ("-3s", GoDurationError::Negative),
             ("9223372036854775808ns", GoDurationError::TooLong),
             ("3000000h", GoDurationError::TooLong),
-            (
-                "999999999999999999999999999999999999999999s",
-                GoDurationError::TooLong,
-            ),
+            ("999999999999999999999999999999999999999999s", GoDurationError::TooLong),
         ];
         for (text, error) in cases {
             assert_eq!(parse(text), Err(error), "{text}");

@@ -85,12 +85,7 @@ pub(crate) struct Selection<'config> {
 
 impl From<ApiUrl> for ApiServer {
     fn from(url: ApiUrl) -> ApiServer {
-        ApiServer {
-            secure: url.secure,
-            host: url.host,
-            port: url.port,
-            base_path: url.base_path,
-        }
+        ApiServer { secure: url.secure, host: url.host, port: url.port, base_path: url.base_path }
     }
 }
 
@@ -110,11 +105,7 @@ pub(crate) fn find(
         return in_cluster::load(folder, environment, files).map(Some);
     }
     let mut candidates = vec![PathBuf::from(K3S_KUBECONFIG)];
-    candidates.extend(
-        environment
-            .text("HOME")
-            .map(|home| Path::new(&home).join(".kube/config")),
-    );
+    candidates.extend(environment.text("HOME").map(|home| Path::new(&home).join(".kube/config")));
     for path in candidates {
         if files.read(&path).is_ok() {
             return context::load(&[path], files).map(Some);

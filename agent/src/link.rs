@@ -210,7 +210,8 @@ impl Link {
         }
         loop {
             let pipe = self.websocket.get_mut();
-            let read = core::future::poll_fn(|context| read_into(&mut self.socket, context, &mut self.landing, &mut pipe.input)).await;
+            let read =
+                core::future::poll_fn(|context| read_into(&mut self.socket, context, &mut self.landing, &mut pipe.input)).await;
             if !matches!(read, Ok(1..)) {
                 break;
             }

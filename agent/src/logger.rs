@@ -63,8 +63,7 @@ fn origin<'record>(record: &Record<'record>) -> &'record str {
 }
 
 fn is_wanted(module: &str, metadata: &Metadata<'_>) -> bool {
-    metadata.level() <= log::max_level()
-        && (is_ours(module) || log::max_level() == LevelFilter::Trace)
+    metadata.level() <= log::max_level() && (is_ours(module) || log::max_level() == LevelFilter::Trace)
 }
 
 /// True for modules of this crate and of crates whose names begin with its name.
@@ -81,12 +80,7 @@ mod tests {
 
     #[test]
     fn records_of_other_crates_are_dropped_unless_tracing() {
-        let wanted = |module, level| {
-            is_wanted(
-                module,
-                &Metadata::builder().level(level).target(module).build(),
-            )
-        };
+        let wanted = |module, level| is_wanted(module, &Metadata::builder().level(level).target(module).build());
         set_level(LevelFilter::Debug);
         assert!(wanted(module_path!(), Level::Debug));
         assert!(!wanted(module_path!(), Level::Trace));

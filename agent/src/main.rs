@@ -71,11 +71,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         warn!("Components are not installed by this version: agent.auto_install_components has no effect");
     }
     // For name look-ups, two so that one that hangs does not hold the next one back, and for writes of the state.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(3)
-        .thread_stack_size(256 * 1024)
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(3).thread_stack_size(256 * 1024).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(problem) => {

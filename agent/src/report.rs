@@ -92,7 +92,9 @@ fn session_event(event: &session::Event, agent_id: &str) {
         }
         session::Event::HeartbeatsExhausted { error } => error!(error = error.as_str(); "{}", messages::HEARTBEATS_EXHAUSTED),
         session::Event::Refused(text) => warn!(error = text.as_str(); "{}", messages::PLANE_ERROR),
-        session::Event::Stale(attempt) => debug!(connection = attempt.number(); "Dropped what came from a connection that is over"),
+        session::Event::Stale(attempt) => {
+            debug!(connection = attempt.number(); "Dropped what came from a connection that is over")
+        }
     }
 }
 
@@ -107,9 +109,9 @@ fn connect_failed(failure: &Failure) {
 /// What the operator can do about it.
 fn hint(failure: &Failure) -> Option<&'static str> {
     match failure {
-        Failure::Refused { status: 401 | 403, .. } => {
-            Some("the control plane does not accept the token: check PIPEOPS_TOKEN (or AGENT_TOKEN) and get a new one if it was revoked")
-        }
+        Failure::Refused { status: 401 | 403, .. } => Some(
+            "the control plane does not accept the token: check PIPEOPS_TOKEN (or AGENT_TOKEN) and get a new one if it was revoked",
+        ),
         Failure::Refused { status: 404, .. } => Some("there is no control plane at this address: check PIPEOPS_API_URL"),
         Failure::Refused { status: 429 | 500..=599, .. } => Some("the control plane is busy or broken: nothing to do here"),
         Failure::Refused { .. } => Some("this is not a control plane, or a proxy stands before it: check PIPEOPS_API_URL"),
@@ -129,7 +131,11 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::RegistrationRefused(_) => {
             Some("the control plane let the agent in and refused the cluster: check PIPEOPS_TOKEN and PIPEOPS_CLUSTER_NAME")
         }
-        Failure::Transport { .. } | Failure::Closed { .. } | Failure::NotRegistered(_) | Failure::Silent | Failure::HeartbeatsFailed => None,
+        Failure::Transport { .. }
+        | Failure::Closed { .. }
+        | Failure::NotRegistered(_)
+        | Failure::Silent
+        | Failure::HeartbeatsFailed => None,
     }
 }
 

@@ -40,10 +40,7 @@ mod tests {
     #[test]
     fn prints_the_mask_only() {
         let secret = Secret::new("canary");
-        assert_eq!(
-            format!("{secret} {secret:?} {:#?}", Some(&secret)),
-            "*** *** Some(\n    ***,\n)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "*** *** Some(\n    ***,\n)");
         assert_eq!(secret.expose(), "canary");
     }
 }

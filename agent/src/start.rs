@@ -31,6 +31,11 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The namespace of the state where nothing else names one.
 const DEFAULT_NAMESPACE: &str = "pipeops-system";
 
+/// For the last write of the state.
+const STATE_LIMIT: Duration = Duration::from_secs(1);
+/// What the end needs besides the drain: the closing handshake and the last write of the state, with something to spare.
+const CLOSING: Duration = Duration::from_millis(2500);
+
 /// Why the agent cannot start. Everything that may pass is not here: that is for the backoff.
 #[derive(Debug)]
 pub(crate) enum StartError {
@@ -81,7 +86,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let before = loaded.clone();
     let agent_id = agent_id(config, &mut loaded);
     if let Store::Objects(_) = &store
-        && let Some(pem) = config.kubernetes.ca_cert_pem.as_ref().or(access.as_ref().and_then(|access| access.ca_pem.as_ref())) {
+        && let Some(pem) = config.kubernetes.ca_cert_pem.as_ref().or(access.as_ref().and_then(|access| access.ca_pem.as_ref()))
+    {
         loaded.ca_data = Some(STANDARD.encode(pem));
     }
     let service_token = service_token(config, cluster.as_ref(), &loaded);
@@ -93,7 +99,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
 
     let changed = loaded != before;
     let (saved, newest) = watch::channel(before);
-    tokio::spawn(store.keep(newest));
+    let keeper = tokio::spawn(store.keep(newest));
     if changed {
         saved.send_replace(loaded);
     }
@@ -127,6 +133,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
         signals,
     });
     driver.run().await;
+    // What the plane gave a moment ago may still be on its way to the disk; one that hangs does not hold the end back for long.
+    let _ = tokio::time::timeout(STATE_LIMIT, keeper).await;
     Ok(())
 }
 
@@ -145,7 +153,9 @@ fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, StartError> {
             };
             info!(source = source; "Kubernetes access found");
         }
-        None => warn!(hint = "set kubernetes.kubeconfig or KUBECONFIG"; "No access to a Kubernetes API found: the tunnel will carry no requests"),
+        None => {
+            warn!(hint = "set kubernetes.kubeconfig or KUBECONFIG"; "No access to a Kubernetes API found: the tunnel will carry no requests")
+        }
     }
     Ok(access)
 }
@@ -205,11 +215,7 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             ping: config.timeouts.websocket_ping,
             liveness: config.timeouts.websocket_read,
             heartbeat: config.agent.heartbeat_interval,
-            drain: config
-                .timeouts
-                .shutdown
-                .saturating_sub(Duration::from_millis(1500))
-                .clamp(Duration::from_millis(500), Duration::from_secs(30)),
+            drain: config.timeouts.shutdown.saturating_sub(CLOSING).clamp(Duration::from_millis(500), Duration::from_secs(30)),
             backoff: backoff::Policy {
                 base: config.timeouts.websocket_reconnect,
                 cap: config.timeouts.websocket_reconnect_max,
@@ -217,11 +223,7 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             },
             ..session::Config::default()
         },
-        limits: Limits {
-            ceiling: config.limits.buffer_bytes,
-            exchanges: config.limits.max_exchanges,
-            ..Limits::default()
-        },
+        limits: Limits { ceiling: config.limits.buffer_bytes, exchanges: config.limits.max_exchanges, ..Limits::default() },
         policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation },
         identity: Identity {
             agent_id: agent_id.into(),

@@ -18,7 +18,10 @@ use crate::config::Tls;
 /// Why a TLS client cannot be set up. Each says which file it speaks of.
 #[derive(Debug)]
 pub(crate) enum TlsError {
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        path: PathBuf,
+        source: io::Error,
+    },
     /// No certificate in it, or one that cannot be parsed.
     Certificates(String),
     Key(String),
@@ -49,11 +52,9 @@ pub(crate) fn for_plane(settings: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
         add_certificates(&mut roots, &read(path)?, &path.display().to_string())?;
     }
     let identity = match (&settings.cert_file, &settings.key_file) {
-        (Some(certificate), Some(key)) => Some(Identity {
-            certificate_pem: read(certificate)?,
-            key_pem: read(key)?,
-            place: certificate.display().to_string(),
-        }),
+        (Some(certificate), Some(key)) => {
+            Some(Identity { certificate_pem: read(certificate)?, key_pem: read(key)?, place: certificate.display().to_string() })
+        }
         _ => None,
     };
     build(roots, identity, settings.insecure_skip_verify)
@@ -68,7 +69,11 @@ pub(crate) struct Identity {
 
 /// The client for the API server. `identity` is for the agent's own requests only: a connection that carries the plane's
 /// requests must not show it, or they would be authenticated as the agent.
-pub(crate) fn for_cluster(ca_pem: Option<&[u8]>, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn for_cluster(
+    ca_pem: Option<&[u8]>,
+    identity: Option<Identity>,
+    insecure: bool,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     match ca_pem {
         Some(pem) => add_certificates(&mut roots, pem, "the cluster's CA")?,
@@ -80,7 +85,9 @@ pub(crate) fn for_cluster(ca_pem: Option<&[u8]>, identity: Option<Identity>, ins
 fn build(roots: RootCertStore, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
     // Never `ClientConfig::builder()`: it panics as soon as some crate turns a second provider on.
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(TlsError::Protocol)?;
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Protocol)?;
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
     } else {

@@ -58,11 +58,7 @@ pub(crate) struct YamlError {
 
 impl fmt::Display for YamlError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(formatter, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
@@ -71,10 +67,7 @@ impl core::error::Error for YamlError {}
 impl Node {
     /// The value of a key, `None` if there is no such key or this is not a mapping.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries()
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.node)
+        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// The entries of a mapping, empty for every other value.
@@ -126,10 +119,7 @@ impl Node {
 
     fn plain(&self) -> Option<&str> {
         match &self.value {
-            Value::Scalar {
-                text,
-                quoted: false,
-            } => Some(text),
+            Value::Scalar { text, quoted: false } => Some(text),
             Value::Scalar { .. } | Value::Null | Value::Sequence(_) | Value::Mapping(_) => None,
         }
     }
@@ -138,21 +128,12 @@ impl Node {
 /// Reads one YAML or JSON document. An empty text is a null.
 pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
     if text.len() > MAXIMUM_BYTES {
-        return Err(YamlError {
-            line: 1,
-            column: 1,
-            message: "the file is larger than 1 MiB".to_owned(),
-        });
+        return Err(YamlError { line: 1, column: 1, message: "the file is larger than 1 MiB".to_owned() });
     }
-    let mut reader = Reader {
-        events: Parser::new_from_str(text),
-    };
+    let mut reader = Reader { events: Parser::new_from_str(text) };
     let mut found: Option<Node> = None;
     while let Some((event, at)) = reader.next()? {
-        if matches!(
-            event,
-            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd
-        ) {
+        if matches!(event, Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd) {
             continue;
         }
         if event == Event::StreamEnd {
@@ -168,11 +149,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
             Some(_) | None => found = Some(node),
         }
     }
-    Ok(found.unwrap_or(Node {
-        line: 1,
-        column: 1,
-        value: Value::Null,
-    }))
+    Ok(found.unwrap_or(Node { line: 1, column: 1, value: Value::Null }))
 }
 
 /// A place in the text, both numbers from 1.
@@ -185,26 +162,15 @@ struct Place {
 impl Place {
     fn new(marker: &Marker) -> Place {
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        Place {
-            line: number(marker.line().max(1)),
-            column: number(marker.col().saturating_add(1)),
-        }
+        Place { line: number(marker.line().max(1)), column: number(marker.col().saturating_add(1)) }
     }
 
     fn error(self, message: impl Into<String>) -> YamlError {
-        YamlError {
-            line: self.line,
-            column: self.column,
-            message: message.into(),
-        }
+        YamlError { line: self.line, column: self.column, message: message.into() }
     }
 
     fn node(self, value: Value) -> Node {
-        Node {
-            line: self.line,
-            column: self.column,
-            value,
-        }
+        Node { line: self.line, column: self.column, value }
     }
 }
 
@@ -223,8 +189,7 @@ impl<'text> Reader<'text> {
 
     /// The next event where the parser guarantees one.
     fn expect(&mut self, after: Place) -> Result<(Event<'text>, Place), YamlError> {
-        self.next()?
-            .ok_or_else(|| after.error("the text ends here too early"))
+        self.next()?.ok_or_else(|| after.error("the text ends here too early"))
     }
 
     /// Builds the value that begins with `event`. Recursion is bounded by [`MAXIMUM_DEPTH`].
@@ -271,23 +236,12 @@ impl<'text> Reader<'text> {
             }
             let key = key_text(event, place)?;
             if !seen.insert(key.clone()) {
-                let first = entries
-                    .iter()
-                    .find(|entry| entry.key == key)
-                    .map_or(0, |entry| entry.line);
-                return Err(place.error(format!(
-                    "duplicate key \"{}\", first on line {first}",
-                    shown(&key)
-                )));
+                let first = entries.iter().find(|entry| entry.key == key).map_or(0, |entry| entry.line);
+                return Err(place.error(format!("duplicate key \"{}\", first on line {first}", shown(&key))));
             }
             let (event, value_place) = self.expect(place)?;
             let node = self.node(event, value_place, depth + 1)?;
-            entries.push(Entry {
-                key,
-                line: place.line,
-                column: place.column,
-                node,
-            });
+            entries.push(Entry { key, line: place.line, column: place.column, node });
         }
     }
 }
@@ -322,10 +276,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         Value::Null
     } else {
-        Value::Scalar {
-            text: text.to_owned(),
-            quoted,
-        }
+        Value::Scalar { text: text.to_owned(), quoted }
     }
 }
 
@@ -347,60 +298,24 @@ fn syntax_message(kind: &ErrorKind) -> String {
     }
     let words: [(&[ErrorKind], &str); 9] = [
         (
-            &[
-                ErrorKind::TabNotAllowed,
-                ErrorKind::TabInBlockIndentation,
-                ErrorKind::TabInIndentation,
-            ],
+            &[ErrorKind::TabNotAllowed, ErrorKind::TabInBlockIndentation, ErrorKind::TabInIndentation],
             "a tab where spaces are needed",
         ),
+        (&[ErrorKind::InvalidIndentation, ErrorKind::InvalidBlockScalarIndent], "the indentation fits no line above"),
+        (&[ErrorKind::UnclosedQuotedScalar], "the quotation mark is never closed"),
+        (&[ErrorKind::UnknownQuotedScalarEscape], "unknown escape after a backslash in double quotes"),
         (
-            &[
-                ErrorKind::InvalidIndentation,
-                ErrorKind::InvalidBlockScalarIndent,
-            ],
-            "the indentation fits no line above",
-        ),
-        (
-            &[ErrorKind::UnclosedQuotedScalar],
-            "the quotation mark is never closed",
-        ),
-        (
-            &[ErrorKind::UnknownQuotedScalarEscape],
-            "unknown escape after a backslash in double quotes",
-        ),
-        (
-            &[
-                ErrorKind::MappingValueNotAllowed,
-                ErrorKind::SimpleKeyExpected,
-                ErrorKind::InvalidSimpleKey,
-            ],
+            &[ErrorKind::MappingValueNotAllowed, ErrorKind::SimpleKeyExpected, ErrorKind::InvalidSimpleKey],
             "\"key: value\" is not possible here; put the text in quotes if it holds a colon",
         ),
+        (&[ErrorKind::ExpectedBlockMappingKey], "a key is expected here, with the indentation of the keys above"),
+        (&[ErrorKind::RecursionLimitExceeded], "nested deeper than 64 levels"),
+        (&[ErrorKind::UnknownAnchor], "aliases (*name) are not supported: write the value out"),
         (
-            &[ErrorKind::ExpectedBlockMappingKey],
-            "a key is expected here, with the indentation of the keys above",
-        ),
-        (
-            &[ErrorKind::RecursionLimitExceeded],
-            "nested deeper than 64 levels",
-        ),
-        (
-            &[ErrorKind::UnknownAnchor],
-            "aliases (*name) are not supported: write the value out",
-        ),
-        (
-            &[
-                ErrorKind::UnexpectedEof,
-                ErrorKind::UnexpectedEofFlowMapping,
-                ErrorKind::UnexpectedEofFlowSequence,
-            ],
+            &[ErrorKind::UnexpectedEof, ErrorKind::UnexpectedEofFlowMapping, ErrorKind::UnexpectedEofFlowSequence],
             "the text ends here too early",
         ),
     ];
-    let message = words
-        .iter()
-        .find(|(kinds, _)| kinds.contains(kind))
-        .map(|(_, message)| *message);
+    let message = words.iter().find(|(kinds, _)| kinds.contains(kind)).map(|(_, message)| *message);
     message.unwrap_or("this is not valid YAML").to_owned()
 }

@@ -66,13 +66,7 @@ impl Backoff {
     /// A ladder at its first step.
     #[must_use]
     pub fn new(policy: Policy, seed: u64) -> Self {
-        Self {
-            policy,
-            random: Random::new(seed),
-            failures: 0,
-            step: 0,
-            blip_until: None,
-        }
+        Self { policy, random: Random::new(seed), failures: 0, step: 0, blip_until: None }
     }
 
     /// A connection was stable long enough to be trusted: start over.
@@ -103,11 +97,7 @@ impl Backoff {
         } else {
             self.step = self.step.saturating_add(1);
         }
-        let next = if in_blip {
-            self.rung(self.step).min(self.policy.blip_cap)
-        } else {
-            self.rung(self.step)
-        };
+        let next = if in_blip { self.rung(self.step).min(self.policy.blip_cap) } else { self.rung(self.step) };
         let base = match hint {
             Some(hint) => hint.min(self.policy.hint_cap).max(base),
             None => base,
@@ -117,18 +107,10 @@ impl Backoff {
             i64::try_from(self.random.up_to(quarter)).unwrap_or(0)
         } else {
             let spread = self.random.up_to(quarter.saturating_mul(2));
-            i64::try_from(spread)
-                .unwrap_or(0)
-                .saturating_sub(i64::try_from(quarter).unwrap_or(0))
+            i64::try_from(spread).unwrap_or(0).saturating_sub(i64::try_from(quarter).unwrap_or(0))
         };
         let total = millis_ceil(base).saturating_add_signed(jitter_millis);
-        Delay {
-            failure: self.failures,
-            base,
-            jitter_millis,
-            total: Duration::from_millis(total),
-            next,
-        }
+        Delay { failure: self.failures, base, jitter_millis, total: Duration::from_millis(total), next }
     }
 
     fn rung(&self, step: u32) -> Duration {
@@ -142,18 +124,13 @@ mod tests {
     use super::*;
 
     fn bases(backoff: &mut Backoff, now: Instant, count: usize) -> alloc::vec::Vec<u64> {
-        (0..count)
-            .map(|_| millis_ceil(backoff.next(now, None).base))
-            .collect()
+        (0..count).map(|_| millis_ceil(backoff.next(now, None).base)).collect()
     }
 
     #[test]
     fn f40_doubles_and_is_capped_from_the_sixth_failure_on() {
         let mut backoff = Backoff::new(Policy::default(), 1);
-        assert_eq!(
-            bases(&mut backoff, Instant::ZERO, 8),
-            [500, 1000, 2000, 4000, 8000, 15000, 15000, 15000]
-        );
+        assert_eq!(bases(&mut backoff, Instant::ZERO, 8), [500, 1000, 2000, 4000, 8000, 15000, 15000, 15000]);
     }
 
     #[test]
@@ -164,10 +141,7 @@ mod tests {
             for _ in 0..7 {
                 let delay = backoff.next(Instant::ZERO, None);
                 let (base, total) = (millis_ceil(delay.base), millis_ceil(delay.total));
-                assert!(
-                    total >= base - base / 4 && total <= base + base / 4,
-                    "{delay:?}"
-                );
+                assert!(total >= base - base / 4 && total <= base + base / 4, "{delay:?}");
                 assert_eq!(total, base.saturating_add_signed(delay.jitter_millis));
                 if base == 15000 {
                     (low, high) = (low.min(total), high.max(total));
@@ -206,16 +180,10 @@ mod tests {
     fn b53_retry_after_is_honoured_and_clamped() {
         let mut backoff = Backoff::new(Policy::default(), 3);
         let delay = backoff.next(Instant::ZERO, Some(Duration::from_secs(7)));
-        assert!(
-            delay.total >= Duration::from_secs(7) && delay.total <= Duration::from_millis(8750)
-        );
+        assert!(delay.total >= Duration::from_secs(7) && delay.total <= Duration::from_millis(8750));
         let delay = backoff.next(Instant::ZERO, Some(Duration::from_secs(86_400)));
         assert!(delay.total >= Duration::from_secs(60) && delay.total <= Duration::from_secs(75));
         let delay = backoff.next(Instant::ZERO, Some(Duration::ZERO));
-        assert_eq!(
-            delay.base,
-            Duration::from_secs(2),
-            "a hint never undercuts the ladder"
-        );
+        assert_eq!(delay.base, Duration::from_secs(2), "a hint never undercuts the ladder");
     }
 }

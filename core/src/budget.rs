@@ -14,11 +14,7 @@ impl Budget {
     /// A budget of `ceiling` bytes, none of it used.
     #[must_use]
     pub const fn new(ceiling: usize) -> Self {
-        Self {
-            ceiling,
-            used: 0,
-            peak: 0,
-        }
+        Self { ceiling, used: 0, peak: 0 }
     }
 
     /// Takes `bytes`, or nothing when that would pass the ceiling.
@@ -71,9 +67,6 @@ mod tests {
         assert!(!budget.take(usize::MAX));
         budget.give(4);
         assert!(budget.take(4));
-        assert_eq!(
-            (budget.used(), budget.peak(), budget.ceiling()),
-            (10, 10, 10)
-        );
+        assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (10, 10, 10));
     }
 }

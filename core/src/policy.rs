@@ -69,9 +69,7 @@ pub struct Policy {
     pub allow_impersonation: bool,
 }
 
-const ROOTS: [&str; 7] = [
-    "api", "apis", "version", "healthz", "readyz", "livez", "openapi",
-];
+const ROOTS: [&str; 7] = ["api", "apis", "version", "healthz", "readyz", "livez", "openapi"];
 
 /// Whether `path` is one that a plane which names no target can only mean for the Kubernetes API.
 #[must_use]
@@ -91,10 +89,7 @@ pub fn kubernetes_path(path: &str) -> Result<String, Refusal> {
         return Err(Refusal::EmptyPath);
     }
     // A percent sign would be decoded a second time by somebody on the way; a backslash is a slash to some.
-    if path
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '%' | '\\' | '?' | '#'))
-    {
+    if path.chars().any(|c| c.is_control() || matches!(c, '%' | '\\' | '?' | '#')) {
         return Err(Refusal::PathCharacter);
     }
     let relative = path.strip_prefix('/').unwrap_or(path);
@@ -126,9 +121,7 @@ pub fn query(query: &str) -> Result<String, Refusal> {
     let mut escaped = String::with_capacity(query.len());
     for byte in query.bytes() {
         // What is already escaped stays as it is: the query comes raw.
-        if byte.is_ascii_graphic()
-            && !matches!(byte, b'#' | b'<' | b'>' | b'"' | b'`' | b'\\' | b'^')
-        {
+        if byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'"' | b'`' | b'\\' | b'^') {
             escaped.push(char::from(byte));
         } else {
             push_escape(byte, &mut escaped);
@@ -152,9 +145,7 @@ fn push_escape(byte: u8, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     out.push('%');
     for nibble in [byte >> 4, byte & 15] {
-        out.push(char::from(
-            HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'),
-        ));
+        out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
     }
 }
 
@@ -215,9 +206,7 @@ impl Policy {
                 kept.push(header.clone());
                 continue;
             }
-            let computed = ["host", "content-length", "expect"]
-                .iter()
-                .any(|name| header.name.eq_ignore_ascii_case(name));
+            let computed = ["host", "content-length", "expect"].iter().any(|name| header.name.eq_ignore_ascii_case(name));
             if computed
                 || starts_with_ignore_case(&header.name, "x-remote-")
                 || starts_with_ignore_case(&header.name, "sec-websocket-")
@@ -228,14 +217,8 @@ impl Policy {
             kept.push(header.clone());
         }
         let single = authorizations == 1
-            && kept.iter().any(|h| {
-                h.name.eq_ignore_ascii_case("authorization") && !h.value.trim().is_empty()
-            });
-        Ok(if single {
-            Authorized::Headers(kept)
-        } else {
-            Authorized::Unauthorized
-        })
+            && kept.iter().any(|h| h.name.eq_ignore_ascii_case("authorization") && !h.value.trim().is_empty());
+        Ok(if single { Authorized::Headers(kept) } else { Authorized::Unauthorized })
     }
 }
 
@@ -245,33 +228,22 @@ impl Policy {
 /// [`Refusal::Method`].
 pub fn method(method: &str) -> Result<String, Refusal> {
     let upper = method.to_ascii_uppercase();
-    if upper.is_empty()
-        || upper.len() > 32
-        || !valid_name(&upper)
-        || upper == "CONNECT"
-        || upper == "TRACE"
-    {
+    if upper.is_empty() || upper.len() > 32 || !valid_name(&upper) || upper == "CONNECT" || upper == "TRACE" {
         return Err(Refusal::Method);
     }
     Ok(upper)
 }
 
 fn valid_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 fn valid_value(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|b| b == b'\t' || (b >= 0x20 && b != 0x7f))
+    value.bytes().all(|b| b == b'\t' || (b >= 0x20 && b != 0x7f))
 }
 
 fn starts_with_ignore_case(name: &str, prefix: &str) -> bool {
-    name.get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]
@@ -280,10 +252,7 @@ mod tests {
     use alloc::vec;
 
     fn header(name: &str, value: &str) -> Header {
-        Header {
-            name: name.into(),
-            value: value.into(),
-        }
+        Header { name: name.into(), value: value.into() }
     }
 
     #[test]
@@ -291,10 +260,7 @@ mod tests {
         for (path, expected) in [
             ("/api", "/api"),
             ("api/v1/pods", "/api/v1/pods"),
-            (
-                "/apis/apps/v1/namespaces/x/deployments/",
-                "/apis/apps/v1/namespaces/x/deployments/",
-            ),
+            ("/apis/apps/v1/namespaces/x/deployments/", "/apis/apps/v1/namespaces/x/deployments/"),
             ("/version", "/version"),
             ("/healthz/etcd", "/healthz/etcd"),
             ("/openapi/v3", "/openapi/v3"),
@@ -302,10 +268,7 @@ mod tests {
                 "/api/v1/namespaces/a/services/http:web:80/proxy/a b/ä",
                 "/api/v1/namespaces/a/services/http:web:80/proxy/a%20b/%C3%A4",
             ),
-            (
-                "/api/v1/namespaces/a/configmaps/x..y",
-                "/api/v1/namespaces/a/configmaps/x..y",
-            ),
+            ("/api/v1/namespaces/a/configmaps/x..y", "/api/v1/namespaces/a/configmaps/x..y"),
         ] {
             assert_eq!(kubernetes_path(path).as_deref(), Ok(expected), "{path}");
         }
@@ -334,10 +297,7 @@ mod tests {
     #[test]
     fn queries_stay_as_they_are_but_for_what_breaks_a_request_line() {
         assert_eq!(query("?a=b&c=%2F").as_deref(), Ok("a=b&c=%2F"));
-        assert_eq!(
-            query("fieldSelector=a b#c").as_deref(),
-            Ok("fieldSelector=a%20b%23c")
-        );
+        assert_eq!(query("fieldSelector=a b#c").as_deref(), Ok("fieldSelector=a%20b%23c"));
         assert_eq!(query("a=\0"), Err(Refusal::QueryCharacter));
         assert_eq!(query("a=b\r\nX: y"), Err(Refusal::QueryCharacter));
     }
@@ -358,30 +318,17 @@ mod tests {
             header("X-Remote-User", "admin"),
             header("Upgrade", "h2c"),
         ];
-        let Ok(Authorized::Headers(kept)) = policy.kubernetes_headers(&sent) else {
-            panic!("refused")
-        };
+        let Ok(Authorized::Headers(kept)) = policy.kubernetes_headers(&sent) else { panic!("refused") };
         let names: Vec<&str> = kept.iter().map(|h| h.name.as_str()).collect();
         assert_eq!(names, ["authorization", "Accept"]);
     }
 
     #[test]
     fn b36_impersonation_is_refused_unless_the_operator_wants_it() {
-        let sent = vec![
-            header("Authorization", "Bearer t"),
-            header("impersonate-user", "bob"),
-        ];
-        assert_eq!(
-            Policy::default().kubernetes_headers(&sent),
-            Err(Refusal::Impersonation)
-        );
-        let open = Policy {
-            allow_impersonation: true,
-        };
-        assert_eq!(
-            open.kubernetes_headers(&sent),
-            Ok(Authorized::Headers(sent))
-        );
+        let sent = vec![header("Authorization", "Bearer t"), header("impersonate-user", "bob")];
+        assert_eq!(Policy::default().kubernetes_headers(&sent), Err(Refusal::Impersonation));
+        let open = Policy { allow_impersonation: true };
+        assert_eq!(open.kubernetes_headers(&sent), Ok(Authorized::Headers(sent)));
     }
 
     #[test]
@@ -390,31 +337,16 @@ mod tests {
         for sent in [
             vec![],
             vec![header("Authorization", " ")],
-            vec![
-                header("Authorization", "Bearer a"),
-                header("authorization", "Bearer b"),
-            ],
+            vec![header("Authorization", "Bearer a"), header("authorization", "Bearer b")],
         ] {
-            assert_eq!(
-                policy.kubernetes_headers(&sent),
-                Ok(Authorized::Unauthorized),
-                "{sent:?}"
-            );
+            assert_eq!(policy.kubernetes_headers(&sent), Ok(Authorized::Unauthorized), "{sent:?}");
         }
     }
 
     #[test]
     fn headers_that_are_not_http_are_refused() {
-        for sent in [
-            header("A B", "x"),
-            header("", "x"),
-            header("X", "a\r\nY: b"),
-            header("X", "\0"),
-        ] {
-            assert_eq!(
-                Policy::default().kubernetes_headers(&[sent]),
-                Err(Refusal::Header)
-            );
+        for sent in [header("A B", "x"), header("", "x"), header("X", "a\r\nY: b"), header("X", "\0")] {
+            assert_eq!(Policy::default().kubernetes_headers(&[sent]), Err(Refusal::Header));
         }
         assert_eq!(method("get").as_deref(), Ok("GET"));
         assert_eq!(method("GET /x"), Err(Refusal::Method));

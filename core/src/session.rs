@@ -167,18 +167,12 @@ impl Session {
             Input::Connected(attempt) => self.current(attempt, Self::on_connected),
             Input::Heard(attempt) => self.current(attempt, Self::on_heard),
             Input::Acknowledged(attempt) => self.current(attempt, Self::on_acknowledged),
-            Input::Written(attempt, beat) => {
-                self.current(attempt, |session| session.on_written(beat))
-            }
-            Input::Failed(attempt, failure) => {
-                self.current(attempt, |session| session.on_failed(failure))
-            }
+            Input::Written(attempt, beat) => self.current(attempt, |session| session.on_written(beat)),
+            Input::Failed(attempt, failure) => self.current(attempt, |session| session.on_failed(failure)),
             Input::Registered(attempt, registration) => {
                 self.current(attempt, |session| session.on_registered(*registration));
             }
-            Input::RegisterInProgress(attempt) => {
-                self.current(attempt, Self::on_register_in_progress)
-            }
+            Input::RegisterInProgress(attempt) => self.current(attempt, Self::on_register_in_progress),
             Input::Refused(attempt, about_register, text) => {
                 self.current(attempt, |session| session.on_refused(about_register, text));
             }
@@ -196,23 +190,13 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Connecting { deadline, .. }
-            | Phase::Draining { deadline }
-            | Phase::Closing { deadline } => Some(*deadline),
-            Phase::Registering {
-                sent,
-                send_by,
-                deadline,
-                ..
-            } => Some(if *sent { *deadline } else { *send_by }),
+            Phase::Connecting { deadline, .. } | Phase::Draining { deadline } | Phase::Closing { deadline } => Some(*deadline),
+            Phase::Registering { sent, send_by, deadline, .. } => Some(if *sent { *deadline } else { *send_by }),
             Phase::BackingOff { until } => Some(*until),
             Phase::Online(online) => {
                 let stable = (!online.stable).then(|| online.since + self.config.stable);
                 let liveness = Some(online.heard + self.config.liveness);
-                earliest(
-                    earliest(stable, liveness),
-                    earliest(Some(online.next_ping), Some(online.pulse.deadline())),
-                )
+                earliest(earliest(stable, liveness), earliest(Some(online.next_ping), Some(online.pulse.deadline())))
             }
             Phase::Stopped => None,
         }
@@ -239,11 +223,7 @@ impl Session {
     /// The cluster to ask for at registration.
     #[must_use]
     pub fn cluster_to_resume(&self) -> Option<&str> {
-        if self.fresh {
-            None
-        } else {
-            self.cluster.as_deref()
-        }
+        if self.fresh { None } else { self.cluster.as_deref() }
     }
 
     /// Registered, online, and the plane was heard within the liveness bound.
@@ -279,16 +259,9 @@ impl Session {
 
     fn dial(&mut self, endpoint: Endpoint) {
         self.attempt = self.attempt.next();
-        let trying = if self.was_online {
-            State::Reconnecting
-        } else {
-            State::Connecting
-        };
+        let trying = if self.was_online { State::Reconnecting } else { State::Connecting };
         self.enter_state(trying);
-        self.phase = Phase::Connecting {
-            endpoint: endpoint.clone(),
-            deadline: self.now + self.config.dial,
-        };
+        self.phase = Phase::Connecting { endpoint: endpoint.clone(), deadline: self.now + self.config.dial };
         self.outputs.push_back(Output::Dial(self.attempt, endpoint));
     }
 
@@ -325,39 +298,24 @@ impl Session {
             let attempt = self.attempt;
             return self.event(Event::Stale(attempt));
         };
-        let known = self
-            .cluster_to_resume()
-            .is_some_and(|cluster| cluster == registration.cluster_id);
+        let known = self.cluster_to_resume().is_some_and(|cluster| cluster == registration.cluster_id);
         self.cluster = Some(registration.cluster_id.clone());
         self.fresh = false;
         let gateway = registration.gateway_url.clone();
-        let uuid = registration
-            .cluster_uuid
-            .clone()
-            .unwrap_or_else(|| registration.cluster_id.clone());
-        self.event(Event::Registered {
-            known,
-            registration,
-        });
+        let uuid = registration.cluster_uuid.clone().unwrap_or_else(|| registration.cluster_id.clone());
+        self.event(Event::Registered { known, registration });
         match gateway {
             None => self.go_online(),
             Some(url) => {
-                self.outputs
-                    .push_back(Output::Close(self.attempt, CloseCode::Normal));
-                self.dial(Endpoint::Gateway {
-                    url,
-                    cluster_uuid: uuid,
-                });
+                self.outputs.push_back(Output::Close(self.attempt, CloseCode::Normal));
+                self.dial(Endpoint::Gateway { url, cluster_uuid: uuid });
             }
         }
     }
 
     fn on_register_in_progress(&mut self) {
         let extension = self.now + self.config.registration;
-        if let Phase::Registering {
-            deadline, limit, ..
-        } = &mut self.phase
-        {
+        if let Phase::Registering { deadline, limit, .. } = &mut self.phase {
             *deadline = extension.min(*limit).max(*deadline);
         }
     }
@@ -395,9 +353,7 @@ impl Session {
     fn on_written(&mut self, beat: Beat) {
         let (now, acknowledges) = (self.now, self.acknowledges);
         if let Phase::Online(online) = &mut self.phase {
-            let step = online
-                .pulse
-                .on_written(now, beat, acknowledges, self.config.heartbeat);
+            let step = online.pulse.on_written(now, beat, acknowledges, self.config.heartbeat);
             self.take_step(step);
         }
     }
@@ -406,8 +362,7 @@ impl Session {
         let now = self.now;
         if let Phase::Online(online) = &mut self.phase {
             let beat = online.pulse.start(now);
-            self.outputs
-                .push_back(Output::Heartbeat(self.attempt, beat));
+            self.outputs.push_back(Output::Heartbeat(self.attempt, beat));
         }
     }
 
@@ -416,15 +371,7 @@ impl Session {
             Step::Nothing => {}
             Step::Succeeded => self.event(Event::HeartbeatSucceeded),
             Step::Beat => self.beat(),
-            Step::Retry {
-                error,
-                retry,
-                after,
-            } => self.event(Event::HeartbeatFailed {
-                error,
-                retry,
-                after,
-            }),
+            Step::Retry { error, retry, after } => self.event(Event::HeartbeatFailed { error, retry, after }),
             Step::GiveUp { error } => {
                 self.event(Event::HeartbeatsExhausted { error });
                 self.lose(Failure::HeartbeatsFailed);
@@ -464,9 +411,7 @@ impl Session {
 
     fn on_failed(&mut self, failure: Failure) {
         match self.phase {
-            Phase::Connecting { .. } | Phase::Registering { .. } | Phase::Online(_) => {
-                self.lose(failure)
-            }
+            Phase::Connecting { .. } | Phase::Registering { .. } | Phase::Online(_) => self.lose(failure),
             Phase::Draining { .. } | Phase::Closing { .. } => self.stop(),
             Phase::BackingOff { .. } | Phase::Stopped => {}
         }
@@ -475,9 +420,7 @@ impl Session {
     /// Ends the current attempt and waits before the next.
     fn lose(&mut self, failure: Failure) {
         let orderly = match failure {
-            Failure::NotRegistered(_)
-            | Failure::RegistrationRefused(_)
-            | Failure::HeartbeatsFailed => CloseCode::Normal,
+            Failure::NotRegistered(_) | Failure::RegistrationRefused(_) | Failure::HeartbeatsFailed => CloseCode::Normal,
             Failure::Refused { .. }
             | Failure::Transport { .. }
             | Failure::Closed { .. }
@@ -501,17 +444,11 @@ impl Session {
             | Failure::HeartbeatsFailed => None,
         };
         let online = matches!(self.phase, Phase::Online(_));
-        self.event(if online {
-            Event::Lost(failure)
-        } else {
-            Event::ConnectFailed(failure)
-        });
+        self.event(if online { Event::Lost(failure) } else { Event::ConnectFailed(failure) });
         let delay = self.backoff.next(self.now, hint);
         // Answers to the attempt that just ended are stale from here on.
         self.attempt = self.attempt.next();
-        self.phase = Phase::BackingOff {
-            until: self.now + delay.total,
-        };
+        self.phase = Phase::BackingOff { until: self.now + delay.total };
         if self.was_online {
             self.enter_state(State::Reconnecting);
         }
@@ -528,11 +465,7 @@ impl Session {
                 };
                 self.lose(Failure::TimedOut(stage));
             }
-            Phase::Registering {
-                sent: true,
-                deadline,
-                ..
-            } if now >= *deadline => {
+            Phase::Registering { sent: true, deadline, .. } if now >= *deadline => {
                 self.lose(Failure::TimedOut("waiting for the answer to register"));
             }
             Phase::BackingOff { until } if now >= *until => self.dial(Endpoint::Controller),
@@ -571,9 +504,7 @@ impl Session {
     fn on_shutdown(&mut self) {
         match self.phase {
             Phase::Online(_) => {
-                self.phase = Phase::Draining {
-                    deadline: self.now + self.config.drain,
-                };
+                self.phase = Phase::Draining { deadline: self.now + self.config.drain };
                 self.outputs.push_back(Output::Drain);
             }
             Phase::Connecting { .. } | Phase::Registering { .. } => self.close_for_good(),
@@ -585,11 +516,8 @@ impl Session {
     }
 
     fn close_for_good(&mut self) {
-        self.outputs
-            .push_back(Output::Close(self.attempt, CloseCode::GoingAway));
-        self.phase = Phase::Closing {
-            deadline: self.now + self.config.closing,
-        };
+        self.outputs.push_back(Output::Close(self.attempt, CloseCode::GoingAway));
+        self.phase = Phase::Closing { deadline: self.now + self.config.closing };
     }
 
     fn stop(&mut self) {

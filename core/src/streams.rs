@@ -122,11 +122,12 @@ impl Streams {
             Input::WallClock(millis) => self.wall_millis = millis,
             Input::FromPlane(message) => self.on_plane(message),
             Input::BinaryBody(body) => self.on_binary_body(body),
-            Input::Head {
-                key,
-                status,
-                headers,
-            } => self.on_head(key, status, headers),
+            Input::NoBinaryBody => {
+                if let Some(key) = self.awaiting_binary.take() {
+                    self.fail(key, UpstreamError::BadRequest("the announced binary body did not follow"));
+                }
+            }
+            Input::Head { key, status, headers } => self.on_head(key, status, headers),
             Input::Data { key, data } => self.on_data(key, data),
             Input::End { key } => self.on_end(key),
             Input::Failed { key, error } => self.fail(key, error),
@@ -169,10 +170,11 @@ impl Streams {
         self.exchanges.is_empty()
     }
 
-    /// Whether the next binary message is a request body.
+    /// Whether a binary message that names `id` is the body that is awaited.
     #[must_use]
-    pub const fn awaits_binary(&self) -> bool {
-        self.awaiting_binary.is_some()
+    pub fn awaits_binary_for(&self, id: Option<&str>) -> bool {
+        let awaited = self.awaiting_binary.and_then(|key| self.exchanges.get(&key));
+        awaited.is_some_and(|exchange| id == Some(&*exchange.id))
     }
 
     /// Whether `id` is an exchange under way.
@@ -182,23 +184,12 @@ impl Streams {
     }
 
     fn on_plane(&mut self, message: FromPlane) {
-        // The binary body must be the very next message. Whatever came instead is dealt with as what it is.
-        if let Some(key) = self.awaiting_binary.take() {
-            self.fail(
-                key,
-                UpstreamError::BadRequest("the announced binary body did not follow"),
-            );
-        }
         match message {
             FromPlane::Request(request) => self.on_request(*request),
             FromPlane::BodyChunk { id, data } => self.on_body_chunk(&id, data),
             FromPlane::BodyEnd { id } => self.on_body_end(&id),
             FromPlane::Cancel { id } => self.on_cancel(&id),
-            FromPlane::Malformed {
-                id,
-                reason,
-                streamed,
-            } => match self.ids.get(id.as_str()) {
+            FromPlane::Malformed { id, reason, streamed } => match self.ids.get(id.as_str()) {
                 Some(&key) => self.fail(key, UpstreamError::BadRequest(reason)),
                 None => self.refuse(id.into(), streamed, &UpstreamError::BadRequest(reason)),
             },
@@ -207,17 +198,10 @@ impl Streams {
 
     /// Answers a request that never became an exchange.
     fn refuse(&mut self, id: Arc<str>, streamed: bool, error: &UpstreamError) {
-        self.outputs.push_back(Output::Event(Event::Refused {
-            id: id.clone(),
-            error: error.clone(),
-        }));
+        self.outputs.push_back(Output::Event(Event::Refused { id: id.clone(), error: error.clone() }));
         if self.notices.len() < MAX_NOTICES {
             let error = alloc::format!("{error}");
-            self.notices.push_back(if streamed {
-                Outbound::ResponseAbort { id, error }
-            } else {
-                Outbound::Error { id, error }
-            });
+            self.notices.push_back(if streamed { Outbound::ResponseAbort { id, error } } else { Outbound::Error { id, error } });
         }
     }
 
@@ -266,10 +250,7 @@ impl Streams {
             return self.allow_read(key);
         }
         if !self.budget.take(data.len()) {
-            return self.fail(
-                key,
-                UpstreamError::Overloaded("the agent's buffers are full"),
-            );
+            return self.fail(key, UpstreamError::Overloaded("the agent's buffers are full"));
         }
         exchange.held += data.len();
         match &mut exchange.answer {
@@ -291,10 +272,7 @@ impl Streams {
             return;
         }
         if !exchange.head_seen {
-            return self.fail(
-                key,
-                UpstreamError::Broken("the backend ended without an answer"),
-            );
+            return self.fail(key, UpstreamError::Broken("the backend ended without an answer"));
         }
         self.settle(key, Ending::Complete);
     }
@@ -327,10 +305,7 @@ impl Streams {
             return;
         }
         self.outputs.push_back(Output::Abort { key });
-        self.outputs.push_back(Output::Event(Event::Failed {
-            id: exchange.id.clone(),
-            error: error.clone(),
-        }));
+        self.outputs.push_back(Output::Event(Event::Failed { id: exchange.id.clone(), error: error.clone() }));
         // A buffered answer that failed is never sent: its bytes are free at once.
         if let Answer::Buffered { blocks, .. } = &mut exchange.answer {
             blocks.clear();
@@ -343,8 +318,7 @@ impl Streams {
     fn on_cancel(&mut self, id: &str) {
         let Some(&key) = self.ids.get(id) else { return };
         self.outputs.push_back(Output::Abort { key });
-        self.outputs
-            .push_back(Output::Event(Event::Cancelled { id: id.into() }));
+        self.outputs.push_back(Output::Event(Event::Cancelled { id: id.into() }));
         self.forget(key);
     }
 
@@ -358,13 +332,8 @@ impl Streams {
         if self.awaiting_binary == Some(key) {
             self.awaiting_binary = None;
         }
-        let reserved = if exchange.reading {
-            self.limits.piece
-        } else {
-            0
-        };
-        self.budget
-            .give(exchange.held + exchange.uploading + reserved);
+        let reserved = if exchange.reading { self.limits.piece } else { 0 };
+        self.budget.give(exchange.held + exchange.uploading + reserved);
     }
 
     fn on_timeout(&mut self) {
@@ -399,11 +368,7 @@ impl Streams {
         }
         self.schedule.clear();
         self.starved.clear();
-        debug_assert_eq!(
-            self.budget.used(),
-            0,
-            "nothing is left, so nothing may be held"
-        );
+        debug_assert_eq!(self.budget.used(), 0, "nothing is left, so nothing may be held");
     }
 
     fn abort_all(&mut self, error: UpstreamError) {
@@ -427,12 +392,7 @@ impl Streams {
             self.outputs.push_back(Output::Read { key });
         } else if matches!(exchange.answer, Answer::Buffered { .. }) && exchange.held > 0 {
             // Two buffered answers could each hold half of the budget and wait for the other for ever.
-            self.fail(
-                key,
-                UpstreamError::Overloaded(
-                    "the answer does not fit into the agent's buffers: ask for a streamed one",
-                ),
-            );
+            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
         } else if !exchange.starved {
             exchange.starved = true;
             self.starved.push_back(key);
@@ -454,12 +414,7 @@ impl Streams {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining
-            && !self.drained
-            && self.exchanges.is_empty()
-            && self.notices.is_empty()
-            && self.writing.is_none()
-        {
+        if self.draining && !self.drained && self.exchanges.is_empty() && self.notices.is_empty() && self.writing.is_none() {
             self.drained = true;
             self.outputs.push_back(Output::Drained);
         }
@@ -482,7 +437,4 @@ fn status_object(status: u16, reason: &str, message: &str) -> alloc::vec::Vec<u8
     out
 }
 
-const _: () = assert!(
-    RESPONSE_BLOCK.is_multiple_of(3),
-    "blocks of base64 must join up"
-);
+const _: () = assert!(RESPONSE_BLOCK.is_multiple_of(3), "blocks of base64 must join up");

@@ -63,34 +63,19 @@ mod tests {
 
     #[test]
     fn adding_rounds_up_and_saturates() {
-        assert_eq!(
-            Instant::ZERO + Duration::from_micros(1),
-            Instant::from_millis(1)
-        );
-        assert_eq!(
-            Instant::from_millis(u64::MAX) + Duration::from_secs(1),
-            Instant::from_millis(u64::MAX)
-        );
+        assert_eq!(Instant::ZERO + Duration::from_micros(1), Instant::from_millis(1));
+        assert_eq!(Instant::from_millis(u64::MAX) + Duration::from_secs(1), Instant::from_millis(u64::MAX));
     }
 
     #[test]
     fn time_that_goes_backwards_is_no_time() {
-        assert_eq!(
-            Instant::from_millis(3).since(Instant::from_millis(9)),
-            Duration::ZERO
-        );
+        assert_eq!(Instant::from_millis(3).since(Instant::from_millis(9)), Duration::ZERO);
     }
 
     #[test]
     fn earliest_ignores_what_is_not_set() {
-        assert_eq!(
-            earliest(None, Some(Instant::from_millis(2))),
-            Some(Instant::from_millis(2))
-        );
-        assert_eq!(
-            earliest(Some(Instant::from_millis(1)), Some(Instant::from_millis(2))),
-            Some(Instant::from_millis(1))
-        );
+        assert_eq!(earliest(None, Some(Instant::from_millis(2))), Some(Instant::from_millis(2)));
+        assert_eq!(earliest(Some(Instant::from_millis(1)), Some(Instant::from_millis(2))), Some(Instant::from_millis(1)));
         assert_eq!(earliest(None, None), None);
     }
 }

@@ -13,34 +13,20 @@ pub fn parse(text: &str) -> Option<u64> {
         }
         digits.parse().ok()
     };
-    let at = |position: usize, allowed: &[u8]| {
-        bytes
-            .get(position)
-            .is_some_and(|byte| allowed.contains(byte))
-    };
+    let at = |position: usize, allowed: &[u8]| bytes.get(position).is_some_and(|byte| allowed.contains(byte));
     if !(at(4, b"-") && at(7, b"-") && at(10, b"Tt ") && at(13, b":") && at(16, b":")) {
         return None;
     }
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 60
-        || year < 1970
-    {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 || year < 1970 {
         return None;
     }
     let mut rest = 19;
     let mut millis = 0;
     if at(rest, b".") {
         let start = rest + 1;
-        let length = text
-            .get(start..)?
-            .bytes()
-            .take_while(u8::is_ascii_digit)
-            .count();
+        let length = text.get(start..)?.bytes().take_while(u8::is_ascii_digit).count();
         if length == 0 {
             return None;
         }
@@ -61,19 +47,12 @@ pub fn parse(text: &str) -> Option<u64> {
         _ => return None,
     };
     let seconds = days_from_1970(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second;
-    seconds
-        .checked_add_signed(-offset_minutes * 60)?
-        .checked_mul(1000)?
-        .checked_add(millis)
+    seconds.checked_add_signed(-offset_minutes * 60)?.checked_mul(1000)?.checked_add(millis)
 }
 
 /// Days between 1970-01-01 and a date of the Gregorian calendar, counted in years that begin in March.
 fn days_from_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    let (year, month) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let leaps = year / 4 - year / 100 + year / 400;
     (year * 365 + leaps + (month * 153 + 2) / 5 + day).checked_sub(719_469)
 }
@@ -90,16 +69,9 @@ pub fn parse_go_duration(text: &str) -> Option<Duration> {
     }
     let mut total: u128 = 0;
     while !rest.is_empty() {
-        let length = rest
-            .bytes()
-            .take_while(|b| b.is_ascii_digit() || *b == b'.')
-            .count();
+        let length = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
         let (number, tail) = rest.split_at_checked(length)?;
-        let unit_length = tail
-            .chars()
-            .take_while(|c| !c.is_ascii_digit() && *c != '.')
-            .map(char::len_utf8)
-            .sum();
+        let unit_length = tail.chars().take_while(|c| !c.is_ascii_digit() && *c != '.').map(char::len_utf8).sum();
         let (unit, tail) = tail.split_at_checked(unit_length)?;
         let nanos: u128 = match unit {
             "ns" => 1,
@@ -111,18 +83,10 @@ pub fn parse_go_duration(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty())
-            || whole.len() > 18
-            || fraction.len() > 18
-            || fraction.contains('.')
-        {
+        if (whole.is_empty() && fraction.is_empty()) || whole.len() > 18 || fraction.len() > 18 || fraction.contains('.') {
             return None;
         }
-        let whole: u128 = if whole.is_empty() {
-            0
-        } else {
-            whole.parse().ok()?
-        };
+        let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         total += whole * nanos;
         if !fraction.is_empty() {
             let scale = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;

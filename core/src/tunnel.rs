@@ -10,14 +10,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 
-use crate::message::{
-    Facts, FromPlane, Heartbeat, Identity, Inbound, Outbound, Register, Registration,
-};
+use crate::message::{Facts, FromPlane, Heartbeat, Identity, Inbound, Outbound, Register, Registration};
 use crate::policy::Policy;
 use crate::session::{self, Attempt, Beat, CloseCode, Endpoint, Failure, Session, State};
 use crate::streams::{self, Key, Limits, Open, Streams, UpstreamError};
 use crate::time::{Instant, earliest};
-use crate::wire::{Base64, DecodeError, Piece, decode, encode};
+use crate::wire::{Base64, DecodeError, Piece, decode, encode, split_binary_body};
 
 /// The most control messages that wait for the socket. A plane that asks faster than the socket takes the answers loses some.
 const MAX_CONTROL: usize = 64;
@@ -192,8 +190,7 @@ impl Tunnel {
             Input::Timeout => {
                 if self.abort_at.is_some_and(|at| now >= at) {
                     self.abort_at = None;
-                    self.streams
-                        .handle(now, streams::Input::AbortAll(UpstreamError::ShuttingDown));
+                    self.streams.handle(now, streams::Input::AbortAll(UpstreamError::ShuttingDown));
                 }
                 self.session.handle(now, session::Input::Timeout);
                 self.streams.handle(now, streams::Input::Timeout);
@@ -205,31 +202,17 @@ impl Tunnel {
                 }
             }
             Input::Shutdown => self.session.handle(now, session::Input::Shutdown),
-            Input::Connected(attempt) => {
-                self.session.handle(now, session::Input::Connected(attempt))
-            }
-            Input::Failed(attempt, failure) => self
-                .session
-                .handle(now, session::Input::Failed(attempt, failure)),
+            Input::Connected(attempt) => self.session.handle(now, session::Input::Connected(attempt)),
+            Input::Failed(attempt, failure) => self.session.handle(now, session::Input::Failed(attempt, failure)),
             Input::Heard(attempt) => self.session.handle(now, session::Input::Heard(attempt)),
-            Input::Written(attempt, beat) => self
-                .session
-                .handle(now, session::Input::Written(attempt, beat)),
+            Input::Written(attempt, beat) => self.session.handle(now, session::Input::Written(attempt, beat)),
             Input::Upstream(input) => self.streams.handle(now, input),
-            Input::Text {
-                attempt,
-                wall_millis,
-                text,
-            } => {
+            Input::Text { attempt, wall_millis, text } => {
                 if self.hear(now, attempt) {
                     self.on_envelope(now, wall_millis, text);
                 }
             }
-            Input::Binary {
-                attempt,
-                wall_millis,
-                data,
-            } => {
+            Input::Binary { attempt, wall_millis, data } => {
                 if self.hear(now, attempt) {
                     self.on_binary(now, wall_millis, data);
                 }
@@ -250,20 +233,12 @@ impl Tunnel {
         if self.session.is_stopped() {
             return None;
         }
-        earliest(
-            earliest(self.session.poll_timeout(), self.streams.poll_timeout()),
-            self.abort_at,
-        )
+        earliest(earliest(self.session.poll_timeout(), self.streams.poll_timeout()), self.abort_at)
     }
 
     /// Appends the payload of the next frame to `out`. To be called when the socket of the current attempt has room. `stamp` is
     /// the wall clock as RFC 3339.
-    pub fn poll_transmit(
-        &mut self,
-        now: Instant,
-        stamp: &str,
-        out: &mut Vec<u8>,
-    ) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Instant, stamp: &str, out: &mut Vec<u8>) -> Option<Transmit> {
         let transmit = self.next_transmit(stamp, out);
         self.settle(now);
         transmit
@@ -292,10 +267,7 @@ impl Tunnel {
             && let Some((message, beat)) = self.control.pop_front()
         {
             encode(&message, stamp, self.base64, out);
-            return Some(Transmit {
-                piece: Piece::WHOLE,
-                beat,
-            });
+            return Some(Transmit { piece: Piece::WHOLE, beat });
         }
         let piece = self.streams.poll_transmit(stamp, self.base64, out)?;
         Some(Transmit { piece, beat: None })
@@ -308,9 +280,8 @@ impl Tunnel {
     }
 
     fn on_binary(&mut self, now: Instant, wall_millis: u64, data: Bytes) {
-        if self.streams.awaits_binary() {
-            self.streams
-                .handle(now, streams::Input::WallClock(wall_millis));
+        if self.streams.awaits_binary_for(split_binary_body(&data).map(|(id, _)| id)) {
+            self.streams.handle(now, streams::Input::WallClock(wall_millis));
             self.streams.handle(now, streams::Input::BinaryBody(data));
         } else {
             // There are planes that send their JSON in binary messages.
@@ -320,39 +291,28 @@ impl Tunnel {
 
     fn on_envelope(&mut self, now: Instant, wall_millis: u64, text: &[u8]) {
         let attempt = self.session.attempt();
+        // A binary body must be the very next message. Whatever came instead is dealt with as what it is.
+        self.streams.handle(now, streams::Input::NoBinaryBody);
         match decode(text, self.base64) {
             Err(error) => self.event(Event::Unreadable(error)),
-            Ok(Inbound::Registered {
-                request_id,
-                registration,
-            }) => {
+            Ok(Inbound::Registered { request_id, registration }) => {
                 if self.register_id.as_ref() == Some(&request_id) {
-                    self.session.handle(
-                        now,
-                        session::Input::Registered(attempt, Box::new(registration)),
-                    );
+                    self.session.handle(now, session::Input::Registered(attempt, Box::new(registration)));
                 }
             }
             Ok(Inbound::RegisterInProgress { request_id }) => {
                 // Some planes leave the id out here; there is only one registration that it can mean.
                 if request_id.is_empty() || self.register_id.as_ref() == Some(&request_id) {
-                    self.session
-                        .handle(now, session::Input::RegisterInProgress(attempt));
+                    self.session.handle(now, session::Input::RegisterInProgress(attempt));
                 }
             }
             Ok(Inbound::Refused { request_id, text }) => {
                 let about_register = request_id.is_some() && request_id == self.register_id;
-                if request_id.is_none()
-                    || about_register
-                    || !self.streams.knows(request_id.as_deref())
-                {
-                    self.session
-                        .handle(now, session::Input::Refused(attempt, about_register, text));
+                if request_id.is_none() || about_register || !self.streams.knows(request_id.as_deref()) {
+                    self.session.handle(now, session::Input::Refused(attempt, about_register, text));
                 }
             }
-            Ok(Inbound::HeartbeatAcknowledged) => self
-                .session
-                .handle(now, session::Input::Acknowledged(attempt)),
+            Ok(Inbound::HeartbeatAcknowledged) => self.session.handle(now, session::Input::Acknowledged(attempt)),
             Ok(Inbound::GatewayHello { use_yamux }) => {
                 if use_yamux {
                     self.event(Event::YamuxDeclined);
@@ -373,8 +333,7 @@ impl Tunnel {
     fn on_exchange(&mut self, now: Instant, wall_millis: u64, message: FromPlane) {
         // Before it is online the agent serves nobody.
         if self.session.state() == State::Connected {
-            self.streams
-                .handle(now, streams::Input::WallClock(wall_millis));
+            self.streams.handle(now, streams::Input::WallClock(wall_millis));
             self.streams.handle(now, streams::Input::FromPlane(message));
         }
     }
@@ -382,22 +341,12 @@ impl Tunnel {
     fn on_unknown(&mut self, kind: String, request_id: Option<String>) {
         let kind: String = kind.chars().filter(|c| !c.is_control()).take(128).collect();
         let first = !self.unknown.contains(&kind) && self.unknown.len() < MAX_UNKNOWN;
-        self.event(Event::UnknownType {
-            kind: kind.clone(),
-            first,
-        });
+        self.event(Event::UnknownType { kind: kind.clone(), first });
         if first {
             self.unknown.insert(kind.clone());
             let request_id = request_id.map(|id| id.chars().filter(|c| !c.is_control()).collect());
             let agent_version = self.identity.agent_version.clone();
-            self.push_control(
-                Outbound::ProtocolFallback {
-                    kind,
-                    request_id,
-                    agent_version,
-                },
-                None,
-            );
+            self.push_control(Outbound::ProtocolFallback { kind, request_id, agent_version }, None);
         }
     }
 
@@ -460,8 +409,7 @@ impl Tunnel {
             }
             session::Output::Event(event) => {
                 if let session::Event::Registered { registration, .. } = &event {
-                    self.outputs
-                        .push_back(Output::Persist(registration.clone()));
+                    self.outputs.push_back(Output::Persist(registration.clone()));
                 }
                 self.event(Event::Session(event));
             }
@@ -469,10 +417,7 @@ impl Tunnel {
     }
 
     fn register(&mut self, now: Instant, attempt: Attempt) {
-        let nanos = self
-            .started_nanos
-            .saturating_add(now.as_millis().saturating_mul(1_000_000))
-            .saturating_add(attempt.number());
+        let nanos = self.started_nanos.saturating_add(now.as_millis().saturating_mul(1_000_000)).saturating_add(attempt.number());
         let request_id = alloc::format!("req_{nanos}_{}", self.identity.agent_id);
         self.register_id = Some(request_id.clone());
         let register = Register {

@@ -8,24 +8,19 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use pipeops_agent_core::message::{
-    Facts, FromPlane, Header, Heartbeat, Identity, Inbound, Outbound, ProxyRequest, Register,
-    RequestBody, ServiceFields, ServiceToken, TimeLimit,
+    Facts, FromPlane, Header, Heartbeat, Identity, Inbound, Outbound, ProxyRequest, Register, RequestBody, ServiceFields,
+    ServiceToken, TimeLimit,
 };
-use pipeops_agent_core::wire::{
-    Base64, DecodeError, Piece, RESPONSE_BLOCK, ResponseWriter, SUPPORTED_TYPES, decode, encode,
-};
+use pipeops_agent_core::wire::{Base64, DecodeError, Piece, RESPONSE_BLOCK, ResponseWriter, SUPPORTED_TYPES, decode, encode};
 
 const STAMP: &str = "2026-11-23T00:21:49.411Z";
 
 fn golden(name: &str, actual: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(format!("{name}.json"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.json"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, format!("{actual}\n")).unwrap();
     }
-    let expected =
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(actual, expected.trim_end(), "{name}");
 }
 
@@ -40,10 +35,7 @@ fn identity() -> Identity {
         agent_id: "agent-3f2a9c0d11e45b67".into(),
         cluster_name: "my \"cluster\"".into(),
         agent_version: "0.1.0".into(),
-        labels: vec![
-            ("environment".into(), "production".into()),
-            ("hostname".into(), "not this one".into()),
-        ],
+        labels: vec![("environment".into(), "production".into()), ("hostname".into(), "not this one".into())],
         agent_port: 8080,
     }
 }
@@ -62,64 +54,29 @@ fn must2_register_with_everything_known() {
         service_token: Some(ServiceToken("eyJ".into())),
         ..Facts::default()
     };
-    let register = Register {
-        request_id: "req_1_agent-3f".into(),
-        identity: identity(),
-        facts,
-        cluster_id: Some("550e8400".into()),
-    };
-    assert!(
-        !format!("{register:?}").contains("eyJ"),
-        "a token is never printed"
-    );
+    let register =
+        Register { request_id: "req_1_agent-3f".into(), identity: identity(), facts, cluster_id: Some("550e8400".into()) };
+    assert!(!format!("{register:?}").contains("eyJ"), "a token is never printed");
     golden("register", &sent(&Outbound::Register(Box::new(register))));
 }
 
 #[test]
 fn b58_register_invents_nothing() {
-    let register = Register {
-        request_id: "req_1_agent-3f".into(),
-        identity: identity(),
-        ..Register::default()
-    };
-    golden(
-        "register-unknown",
-        &sent(&Outbound::Register(Box::new(register))),
-    );
+    let register = Register { request_id: "req_1_agent-3f".into(), identity: identity(), ..Register::default() };
+    golden("register-unknown", &sent(&Outbound::Register(Box::new(register))));
 }
 
 #[test]
 fn must5_heartbeat() {
-    let facts = Facts {
-        kubernetes_version: Some("v1.34.4".into()),
-        nodes: Some(1),
-        pods: Some(23),
-        ..Facts::default()
-    };
-    let heartbeat = Heartbeat {
-        cluster_id: "550e".into(),
-        agent_id: "agent-3f".into(),
-        agent_version: "0.1.0".into(),
-        facts,
-    };
-    golden(
-        "heartbeat",
-        &sent(&Outbound::Heartbeat(Box::new(heartbeat))),
-    );
-    golden(
-        "heartbeat-unknown",
-        &sent(&Outbound::Heartbeat(Box::default())),
-    );
+    let facts = Facts { kubernetes_version: Some("v1.34.4".into()), nodes: Some(1), pods: Some(23), ..Facts::default() };
+    let heartbeat = Heartbeat { cluster_id: "550e".into(), agent_id: "agent-3f".into(), agent_version: "0.1.0".into(), facts };
+    golden("heartbeat", &sent(&Outbound::Heartbeat(Box::new(heartbeat))));
+    golden("heartbeat-unknown", &sent(&Outbound::Heartbeat(Box::default())));
 }
 
 #[test]
 fn control_messages() {
-    golden(
-        "pong",
-        &sent(&Outbound::Pong {
-            request_id: Some("ping-123".into()),
-        }),
-    );
+    golden("pong", &sent(&Outbound::Pong { request_id: Some("ping-123".into()) }));
     let fallback = Outbound::ProtocolFallback {
         kind: "future_v2".into(),
         request_id: Some("req-456".into()),
@@ -131,95 +88,31 @@ fn control_messages() {
 #[test]
 fn answers() {
     let headers = vec![
-        Header {
-            name: "content-type".into(),
-            value: "text/plain".into(),
-        },
-        Header {
-            name: "x-two".into(),
-            value: "1".into(),
-        },
-        Header {
-            name: "X-Two".into(),
-            value: "<2>\u{7f}".into(),
-        },
+        Header { name: "content-type".into(), value: "text/plain".into() },
+        Header { name: "x-two".into(), value: "1".into() },
+        Header { name: "X-Two".into(), value: "<2>\u{7f}".into() },
     ];
     golden(
         "proxy_response",
-        &sent(&Outbound::Response {
-            id: "7c0f".into(),
-            status: 200,
-            headers: headers.clone(),
-            body: b"{\"ok\":true}".to_vec(),
-        }),
+        &sent(&Outbound::Response { id: "7c0f".into(), status: 200, headers: headers.clone(), body: b"{\"ok\":true}".to_vec() }),
     );
     golden(
         "proxy_response-empty",
-        &sent(&Outbound::Response {
-            id: "7c0f".into(),
-            status: 204,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }),
+        &sent(&Outbound::Response { id: "7c0f".into(), status: 204, headers: Vec::new(), body: Vec::new() }),
     );
-    golden(
-        "proxy_response_header",
-        &sent(&Outbound::ResponseHead {
-            id: "7c0f".into(),
-            status: 200,
-            headers,
-        }),
-    );
-    golden(
-        "proxy_response_chunk",
-        &sent(&Outbound::ResponseChunk {
-            id: "7c0f".into(),
-            data: Bytes::from_static(b"hello"),
-        }),
-    );
-    golden(
-        "proxy_response_end",
-        &sent(&Outbound::ResponseEnd { id: "7c0f".into() }),
-    );
-    golden(
-        "proxy_response_abort",
-        &sent(&Outbound::ResponseAbort {
-            id: "7c0f".into(),
-            error: "deadline: too long".into(),
-        }),
-    );
-    golden(
-        "proxy_error",
-        &sent(&Outbound::Error {
-            id: "7c0f".into(),
-            error: "bad_request: \"no\"\n".into(),
-        }),
-    );
+    golden("proxy_response_header", &sent(&Outbound::ResponseHead { id: "7c0f".into(), status: 200, headers }));
+    golden("proxy_response_chunk", &sent(&Outbound::ResponseChunk { id: "7c0f".into(), data: Bytes::from_static(b"hello") }));
+    golden("proxy_response_end", &sent(&Outbound::ResponseEnd { id: "7c0f".into() }));
+    golden("proxy_response_abort", &sent(&Outbound::ResponseAbort { id: "7c0f".into(), error: "deadline: too long".into() }));
+    golden("proxy_error", &sent(&Outbound::Error { id: "7c0f".into(), error: "bad_request: \"no\"\n".into() }));
 }
 
 #[test]
 fn a_large_answer_in_frames_is_the_same_message() {
-    for size in [
-        0,
-        1,
-        RESPONSE_BLOCK - 1,
-        RESPONSE_BLOCK,
-        RESPONSE_BLOCK + 1,
-        3 * RESPONSE_BLOCK + 5,
-    ] {
-        let body: Vec<u8> = (0..size)
-            .map(|index| u8::try_from(index % 251).unwrap())
-            .collect();
-        let headers = vec![Header {
-            name: "content-type".into(),
-            value: "x".into(),
-        }];
-        let whole = sent(&Outbound::Response {
-            id: "r".into(),
-            status: 200,
-            headers: headers.clone(),
-            body: body.clone(),
-        });
+    for size in [0, 1, RESPONSE_BLOCK - 1, RESPONSE_BLOCK, RESPONSE_BLOCK + 1, 3 * RESPONSE_BLOCK + 5] {
+        let body: Vec<u8> = (0..size).map(|index| u8::try_from(index % 251).unwrap()).collect();
+        let headers = vec![Header { name: "content-type".into(), value: "x".into() }];
+        let whole = sent(&Outbound::Response { id: "r".into(), status: 200, headers: headers.clone(), body: body.clone() });
         let blocks = body.chunks(RESPONSE_BLOCK).map(<[u8]>::to_vec).collect();
         let mut writer = ResponseWriter::new("r".into(), 200, headers, blocks);
         let (mut frames, mut out, mut taken) = (Vec::new(), Vec::new(), 0);
@@ -234,12 +127,7 @@ fn a_large_answer_in_frames_is_the_same_message() {
         assert_eq!(String::from_utf8(out).unwrap(), whole, "{size}");
         assert_eq!(taken, size);
         assert_eq!(frames.len(), size.div_ceil(RESPONSE_BLOCK).max(1));
-        assert!(
-            frames
-                .iter()
-                .enumerate()
-                .all(|(index, piece)| piece.first == (index == 0))
-        );
+        assert!(frames.iter().enumerate().all(|(index, piece)| piece.first == (index == 0)));
         assert!(size > RESPONSE_BLOCK || frames == [Piece::WHOLE]);
     }
 }
@@ -265,34 +153,17 @@ fn b62_every_type_that_is_announced_is_understood() {
 
 #[test]
 fn must8_a_request_with_all_its_fields() {
-    let read = request(
-        &fs::read_to_string(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/golden/in-proxy_request.json"
-        ))
-        .unwrap(),
-    );
-    let header = |name: &str, value: &str| Header {
-        name: name.into(),
-        value: value.into(),
-    };
+    let read = request(&fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/in-proxy_request.json")).unwrap());
+    let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
     let expected = ProxyRequest {
         id: "7c0f".into(),
         method: "POST".into(),
         path: "/api/v1/namespaces/default/pods/web-0/log".into(),
         query: "follow=true&tailLines=100".into(),
-        headers: vec![
-            header("Accept", "a"),
-            header("Accept", "b"),
-            header("Authorization", "Bearer x"),
-        ],
+        headers: vec![header("Accept", "a"), header("Accept", "b"), header("Authorization", "Bearer x")],
         body: RequestBody::Whole(Bytes::from_static(b"hello")),
         streamed_answer: true,
-        service: ServiceFields {
-            namespace: "pipeops-system".into(),
-            name: "traefik".into(),
-            port: 80,
-        },
+        service: ServiceFields { namespace: "pipeops-system".into(), name: "traefik".into(), port: 80 },
         time_limit: TimeLimit::At(1_795_393_380_500),
         upgrade: false,
     };
@@ -302,20 +173,14 @@ fn must8_a_request_with_all_its_fields() {
 #[test]
 fn must8_every_spelling_of_a_body() {
     let body = |fields: &str| {
-        request(&format!(
-            r#"{{"type":"proxy_request","request_id":"r","payload":{{"path":"/api",{fields}}}}}"#
-        ))
-        .body
+        request(&format!(r#"{{"type":"proxy_request","request_id":"r","payload":{{"path":"/api",{fields}}}}}"#)).body
     };
     let whole = |bytes: &'static [u8]| RequestBody::Whole(Bytes::from_static(bytes));
     for (fields, expected) in [
         (r#""body":"aGk=","body_encoding":"base64""#, whole(b"hi")),
         (r#""body":"aGk","body_encoding":"BASE64""#, whole(b"hi")),
         (r#""body":"aGk=""#, whole(b"aGk=")),
-        (
-            r#""body":{"b":1,"a":[true,null]}"#,
-            whole(br#"{"a":[true,null],"b":1}"#),
-        ),
+        (r#""body":{"b":1,"a":[true,null]}"#, whole(br#"{"a":[true,null],"b":1}"#)),
         (r#""body":[1,2]"#, whole(b"[1,2]")),
         (r#""body":7"#, RequestBody::None),
         (r#""body":"""#, RequestBody::None),
@@ -331,12 +196,8 @@ fn must8_every_spelling_of_a_body() {
 
 #[test]
 fn time_limits_in_every_spelling() {
-    let limit = |fields: &str| {
-        request(&format!(
-            r#"{{"type":"proxy_request","request_id":"r","payload":{{{fields}}}}}"#
-        ))
-        .time_limit
-    };
+    let limit =
+        |fields: &str| request(&format!(r#"{{"type":"proxy_request","request_id":"r","payload":{{{fields}}}}}"#)).time_limit;
     let after = |millis| TimeLimit::After(std::time::Duration::from_millis(millis));
     for (fields, expected) in [
         (r#""timeout":60000"#, after(60_000)),
@@ -346,10 +207,7 @@ fn time_limits_in_every_spelling() {
         (r#""timeout":-5"#, TimeLimit::None),
         (r#""timeout":"soon""#, TimeLimit::None),
         (r#""deadline":"soon","timeout":5"#, after(5)),
-        (
-            r#""deadline":"1970-01-01T00:00:01Z","timeout":5"#,
-            TimeLimit::At(1000),
-        ),
+        (r#""deadline":"1970-01-01T00:00:01Z","timeout":5"#, TimeLimit::At(1000)),
     ] {
         assert_eq!(limit(fields), expected, "{fields}");
     }
@@ -362,75 +220,52 @@ fn lenient_in() {
         r#"{"type":"ping","request_id":"p","timestamp":""}"#,
         r#" {"type":"ping","request_id":"p","payload":[]} "#,
     ] {
-        assert_eq!(
-            read(text),
-            Inbound::Ping {
-                request_id: Some("p".into())
-            },
-            "{text}"
-        );
+        assert_eq!(read(text), Inbound::Ping { request_id: Some("p".into()) }, "{text}");
     }
-    let chunk = |data: &str| {
-        read(&format!(
-            r#"{{"type":"proxy_request_chunk","request_id":"r","payload":{{{data}}}}}"#
-        ))
-    };
+    let chunk = |data: &str| read(&format!(r#"{{"type":"proxy_request_chunk","request_id":"r","payload":{{{data}}}}}"#));
     for data in [r#""data":"aGk=","chunk":"!""#, r#""chunk":"aGk=""#] {
-        assert_eq!(
-            chunk(data),
-            Inbound::Exchange(FromPlane::BodyChunk {
-                id: "r".into(),
-                data: Bytes::from_static(b"hi")
-            })
-        );
+        assert_eq!(chunk(data), Inbound::Exchange(FromPlane::BodyChunk { id: "r".into(), data: Bytes::from_static(b"hi") }));
     }
 }
 
 #[test]
 fn b49_what_has_an_id_and_makes_no_sense_is_to_be_answered() {
-    for payload in [
-        "null",
-        "[]",
-        "\"x\"",
-        r#"{"body":"%%","body_encoding":"base64","supports_response_streaming":true}"#,
-    ] {
-        let message = read(&format!(
-            r#"{{"type":"proxy_request","request_id":"r","payload":{payload}}}"#
-        ));
-        let Inbound::Exchange(FromPlane::Malformed { id, streamed, .. }) = message else {
-            panic!("{payload}: {message:?}")
-        };
+    for payload in ["null", "[]", "\"x\"", r#"{"body":"%%","body_encoding":"base64","supports_response_streaming":true}"#] {
+        let message = read(&format!(r#"{{"type":"proxy_request","request_id":"r","payload":{payload}}}"#));
+        let Inbound::Exchange(FromPlane::Malformed { id, streamed, .. }) = message else { panic!("{payload}: {message:?}") };
         assert_eq!((id.as_str(), streamed), ("r", payload.starts_with('{')));
     }
 }
 
 #[test]
-fn b12_hostile_messages_are_turned_away() {
+fn b49_a_request_that_cannot_be_read_as_a_whole_is_answered_where_its_id_can_be() {
     let many = format!(
-        r#"{{"type":"ping","payload":{{"a":[{}0]}}}}"#,
+        r#"{{"type":"proxy_request","request_id":"r","payload":{{"supports_response_streaming": true,"body":[{}0]}}}}"#,
         "0,".repeat(70_000)
     );
-    assert_eq!(
-        decode(many.as_bytes(), Base64::PORTABLE),
-        Err(DecodeError::TooManyValues)
-    );
-    let in_a_string = format!(
-        r#"{{"type":"ping","payload":{{"a":"{}\\\""}}}}"#,
-        "[,{".repeat(70_000)
-    );
+    for (text, expected) in
+        [(many.as_str(), ("r", true)), (r#"{"type" : "proxy_request","request_id":"x","payload":{"a""#, ("x", false))]
+    {
+        let Inbound::Exchange(FromPlane::Malformed { id, streamed, .. }) = read(text) else { panic!("{text:.80}") };
+        assert_eq!((id.as_str(), streamed), expected);
+    }
+    for kind in ["proxy_request", "proxy_cancel", "proxy_request_chunk"] {
+        let text = format!(r#"{{"type":"{kind}","payload":{{}}}}"#);
+        assert_eq!(decode(text.as_bytes(), Base64::PORTABLE), Err(DecodeError::NoId));
+    }
+}
+
+#[test]
+fn b12_hostile_messages_are_turned_away() {
+    let many = format!(r#"{{"type":"ping","payload":{{"a":[{}0]}}}}"#, "0,".repeat(70_000));
+    assert_eq!(decode(many.as_bytes(), Base64::PORTABLE), Err(DecodeError::TooManyValues));
+    let in_a_string = format!(r#"{{"type":"ping","payload":{{"a":"{}\\\""}}}}"#, "[,{".repeat(70_000));
     assert!(decode(in_a_string.as_bytes(), Base64::PORTABLE).is_ok());
-    let deep = format!(
-        r#"{{"type":"ping","payload":{}1{}}}"#,
-        "[".repeat(60_000),
-        "]".repeat(60_000)
-    );
+    let deep = format!(r#"{{"type":"ping","payload":{}1{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
     assert!(decode(deep.as_bytes(), Base64::PORTABLE).is_ok());
     let id = "x".repeat(70_000);
     assert_eq!(
-        decode(
-            format!(r#"{{"type":"ping","request_id":"{id}"}}"#).as_bytes(),
-            Base64::PORTABLE
-        ),
+        decode(format!(r#"{{"type":"ping","request_id":"{id}"}}"#).as_bytes(), Base64::PORTABLE),
         Err(DecodeError::LongId)
     );
     for (bytes, error) in [

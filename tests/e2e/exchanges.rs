@@ -1,11 +1,6 @@
 //! Exchanges of the real binary: what a control plane asks for reaches the Kubernetes API, and the answer comes back.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "exchanges/answers.rs"]
 mod answers;

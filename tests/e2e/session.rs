@@ -60,6 +60,18 @@ fn saved(agent: &Agent, bed: &Bed) -> String {
     cluster_id
 }
 
+/// Makes the plane's time the present one: it moves with what happens there.
+#[track_caller]
+fn tick(agent: &Agent, bed: &Bed) {
+    let pongs = |plane: &Plane| plane.records().others.iter().filter(|it| it.kind == "pong").count();
+    let before = bed.with_plane(move |plane| {
+        let connection = plane.connections().last().expect("no connection").0;
+        plane.send_json_ping(connection);
+        pongs(plane)
+    });
+    agent.until(bed, "a pong", move |plane| pongs(plane) > before);
+}
+
 /// The only connection of the plane.
 fn connection(plane: &Plane) -> ConnectionId {
     let mut all = plane.connections();

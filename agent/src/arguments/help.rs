@@ -7,10 +7,7 @@ use crate::config::{KEYS, Key, Kind};
 
 /// Flags that are no settings, with their help.
 const OTHER_FLAGS: [(&str, &str); 3] = [
-    (
-        "--config PATH",
-        "configuration file; without it the usual places are searched",
-    ),
+    ("--config PATH", "configuration file; without it the usual places are searched"),
     ("-h, --help", "print help"),
     ("--version", "print the version"),
 ];
@@ -22,10 +19,7 @@ pub(crate) fn help(topic: Topic) -> String {
         Topic::General => {
             text.push_str("Joins a private Kubernetes cluster to the PipeOps control plane.\n\n");
             text.push_str("Usage: pipeops-agent [COMMAND] [FLAGS]\n\nCommands:\n");
-            push_rows(
-                &mut text,
-                &COMMANDS.map(|(name, _, _, meaning)| (name.to_owned(), meaning.to_owned())),
-            );
+            push_rows(&mut text, &COMMANDS.map(|(name, _, _, meaning)| (name.to_owned(), meaning.to_owned())));
             text.push_str("\nFlags:\n");
             push_rows(&mut text, &flag_rows());
             text.push_str("\nEvery setting, with its variable: pipeops-agent run --help\n");
@@ -48,9 +42,7 @@ pub(crate) fn help(topic: Topic) -> String {
 }
 
 fn flag_rows() -> Vec<(String, String)> {
-    let mut rows: Vec<(String, String)> = OTHER_FLAGS
-        .map(|(flag, meaning)| (flag.to_owned(), meaning.to_owned()))
-        .into();
+    let mut rows: Vec<(String, String)> = OTHER_FLAGS.map(|(flag, meaning)| (flag.to_owned(), meaning.to_owned())).into();
     for key in &KEYS {
         let Some(flag) = key.flag else { continue };
         let name = match key.kind {
@@ -73,12 +65,7 @@ fn flag_rows() -> Vec<(String, String)> {
 }
 
 fn push_rows(text: &mut String, rows: &[(String, String)]) {
-    let width = rows
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or(0)
-        .min(30);
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).min(30);
     for (name, meaning) in rows {
         if name.len() > width {
             // Writing to a String cannot fail.

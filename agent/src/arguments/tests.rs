@@ -40,31 +40,11 @@ fn both_spellings_of_a_value() {
         &["--in-cluster=true", "run", "--token", "abc"],
     ] {
         let arguments = parse(words).unwrap();
-        let value = |setting| {
-            arguments
-                .settings
-                .iter()
-                .find(|value| value.setting == setting)
-                .map(|value| value.text.as_str())
-        };
-        assert_eq!(
-            (value(Setting::Token), value(Setting::InCluster)),
-            (Some("abc"), Some("true")),
-            "{words:?}"
-        );
+        let value = |setting| arguments.settings.iter().find(|value| value.setting == setting).map(|value| value.text.as_str());
+        assert_eq!((value(Setting::Token), value(Setting::InCluster)), (Some("abc"), Some("true")), "{words:?}");
     }
-    let arguments = parse(&[
-        "--config",
-        "/a b/c.yaml",
-        "--token=-x=y",
-        "--log-level",
-        "debug",
-    ])
-    .unwrap();
-    assert_eq!(
-        arguments.config.as_deref(),
-        Some(std::path::Path::new("/a b/c.yaml"))
-    );
+    let arguments = parse(&["--config", "/a b/c.yaml", "--token=-x=y", "--log-level", "debug"]).unwrap();
+    assert_eq!(arguments.config.as_deref(), Some(std::path::Path::new("/a b/c.yaml")));
     assert_eq!(arguments.settings[0].text, "-x=y");
 }
 
@@ -82,12 +62,7 @@ fn flags_of_the_previous_agent_are_swallowed() {
     .unwrap();
     assert_eq!(
         arguments.ignored,
-        [
-            "--gateway-enabled",
-            "--gateway-namespace",
-            "--gateway-istio-servers-json",
-            "--gateway-istio-enabled"
-        ]
+        ["--gateway-enabled", "--gateway-namespace", "--gateway-istio-servers-json", "--gateway-istio-enabled"]
     );
     assert_eq!(arguments.settings.len(), 1);
 }
@@ -95,59 +70,20 @@ fn flags_of_the_previous_agent_are_swallowed() {
 #[test]
 fn mistakes_are_named_without_repeating_values() {
     let cases: [(&[&str], &str); 14] = [
-        (
-            &["--tokn=canary"],
-            "unknown flag --tokn: did you mean --token?; see pipeops-agent --help",
-        ),
-        (
-            &["--cluster_name", "canary"],
-            "unknown flag --cluster_name: did you mean --cluster-name?; see pipeops-agent --help",
-        ),
-        (
-            &["--loglevel=x"],
-            "unknown flag --loglevel: did you mean --log-level?; see pipeops-agent --help",
-        ),
-        (
-            &["--frobnicate"],
-            "unknown flag --frobnicate; see pipeops-agent --help",
-        ),
+        (&["--tokn=canary"], "unknown flag --tokn: did you mean --token?; see pipeops-agent --help"),
+        (&["--cluster_name", "canary"], "unknown flag --cluster_name: did you mean --cluster-name?; see pipeops-agent --help"),
+        (&["--loglevel=x"], "unknown flag --loglevel: did you mean --log-level?; see pipeops-agent --help"),
+        (&["--frobnicate"], "unknown flag --frobnicate; see pipeops-agent --help"),
         (&["-x"], "unknown flag -x; see pipeops-agent --help"),
-        (
-            &["-token", "canary"],
-            "unknown flag -t; see pipeops-agent --help",
-        ),
-        (
-            &["rnu"],
-            "unknown command \"rnu\": did you mean run?; see pipeops-agent --help",
-        ),
-        (
-            &["start"],
-            "unknown command \"start\"; see pipeops-agent --help",
-        ),
-        (
-            &["run", "canary"],
-            "an argument too many: values belong behind their flag; see pipeops-agent --help",
-        ),
-        (
-            &["--in-cluster", "false", "run"],
-            "unknown command \"false\"; see pipeops-agent --help",
-        ),
-        (
-            &["--token"],
-            "--token needs a value; see pipeops-agent --help",
-        ),
-        (
-            &["--config"],
-            "--config needs a value; see pipeops-agent --help",
-        ),
-        (
-            &["--help=canary"],
-            "--help takes no value; see pipeops-agent --help",
-        ),
-        (
-            &["help", "run", "canary"],
-            "an argument too many: values belong behind their flag; see pipeops-agent --help",
-        ),
+        (&["-token", "canary"], "unknown flag -t; see pipeops-agent --help"),
+        (&["rnu"], "unknown command \"rnu\": did you mean run?; see pipeops-agent --help"),
+        (&["start"], "unknown command \"start\"; see pipeops-agent --help"),
+        (&["run", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
+        (&["--in-cluster", "false", "run"], "unknown command \"false\"; see pipeops-agent --help"),
+        (&["--token"], "--token needs a value; see pipeops-agent --help"),
+        (&["--config"], "--config needs a value; see pipeops-agent --help"),
+        (&["--help=canary"], "--help takes no value; see pipeops-agent --help"),
+        (&["help", "run", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
     ];
     for (words, message) in cases {
         let error = parse(words).unwrap_err();
@@ -155,10 +91,7 @@ fn mistakes_are_named_without_repeating_values() {
         assert!(!message.contains("canary") && !format!("{error:?}").contains("canary"));
     }
     let bad = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![0xff]);
-    assert_eq!(
-        Arguments::parse([OsString::from("--token"), bad]),
-        Err(UsageError::NotUnicode("--token".to_owned()))
-    );
+    assert_eq!(Arguments::parse([OsString::from("--token"), bad]), Err(UsageError::NotUnicode("--token".to_owned())));
 }
 
 #[test]
@@ -179,10 +112,6 @@ fn help_names_every_flag_and_setting() {
         }
     }
     for text in [general, run, help(Topic::Version)] {
-        assert!(
-            text.lines()
-                .all(|line| line.len() <= 120 && !line.ends_with(' ')),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.len() <= 120 && !line.ends_with(' ')), "{text}");
     }
 }

@@ -15,9 +15,7 @@ use crate::config::keys::{Kind, Setting};
 use crate::config::source::{ConfigError, Problem, Source, Warning};
 use crate::config::sources::Files;
 use crate::config::token::parse_token;
-use crate::config::{
-    Agent, Config, Features, Kubernetes, Limits, Logging, Policy, State, Timeouts,
-};
+use crate::config::{Agent, Config, Features, Kubernetes, Limits, Logging, Policy, State, Timeouts};
 use crate::logger::Format;
 use crate::secret::Secret;
 
@@ -27,23 +25,11 @@ const MAXIMUM_NAME_BYTES: usize = 253;
 const MAXIMUM_PATH_BYTES: usize = 4096;
 
 /// Converts, checks, and gives the configuration or everything that is wrong with it.
-pub(crate) fn build(
-    collected: Collected,
-    files: &dyn Files,
-    features: Features,
-) -> Result<(Config, Vec<Warning>), ConfigError> {
+pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features) -> Result<(Config, Vec<Warning>), ConfigError> {
     let effective = effective::rows(&collected);
     let Collected { values, mut file } = collected;
-    let (problems, warnings) = (
-        core::mem::take(&mut file.problems),
-        core::mem::take(&mut file.warnings),
-    );
-    let mut builder = Builder {
-        values,
-        files,
-        problems,
-        warnings,
-    };
+    let (problems, warnings) = (core::mem::take(&mut file.problems), core::mem::take(&mut file.warnings));
+    let mut builder = Builder { values, files, problems, warnings };
 
     let pipeops = builder.pipeops();
     let cluster_name = builder.text(Setting::ClusterName);
@@ -62,26 +48,17 @@ pub(crate) fn build(
     };
     let kubernetes = builder.kubernetes();
     let logging = Logging {
-        level: builder
-            .convert(Setting::LogLevel, convert::level)
-            .unwrap_or(LevelFilter::Info),
-        format: builder
-            .convert(Setting::LogFormat, format)
-            .unwrap_or(Format::Json),
+        level: builder.convert(Setting::LogLevel, convert::level).unwrap_or(LevelFilter::Info),
+        format: builder.convert(Setting::LogFormat, format).unwrap_or(Format::Json),
     };
     let timeouts = builder.timeouts();
     let limits = Limits {
         buffer_bytes: usize::try_from(builder.bytes(Setting::BufferBytes)).unwrap_or(usize::MAX),
-        max_exchanges: usize::try_from(builder.integer(Setting::MaxExchanges))
-            .unwrap_or(usize::MAX),
+        max_exchanges: usize::try_from(builder.integer(Setting::MaxExchanges)).unwrap_or(usize::MAX),
     };
-    let policy = Policy {
-        allow_impersonation: builder.boolean(Setting::AllowImpersonation),
-    };
+    let policy = Policy { allow_impersonation: builder.boolean(Setting::AllowImpersonation) };
     let state = State {
-        configmap_name: builder
-            .text(Setting::StateConfigmapName)
-            .unwrap_or_default(),
+        configmap_name: builder.text(Setting::StateConfigmapName).unwrap_or_default(),
         secret_name: builder.text(Setting::StateSecretName).unwrap_or_default(),
         namespace: builder.text(Setting::StateNamespace),
         pod_namespace: builder.text(Setting::PodNamespace),
@@ -93,36 +70,15 @@ pub(crate) fn build(
         );
     }
 
-    let Builder {
-        mut problems,
-        mut warnings,
-        ..
-    } = builder;
+    let Builder { mut problems, mut warnings, .. } = builder;
     let Some(pipeops) = pipeops.filter(|_| problems.is_empty()) else {
         let unreadable = file.unreadable.into_iter();
-        problems.extend(unreadable.map(|warning| Problem {
-            source: warning.source,
-            message: warning.message,
-        }));
+        problems.extend(unreadable.map(|warning| Problem { source: warning.source, message: warning.message }));
         return Err(ConfigError { problems });
     };
     warnings.extend(file.unreadable);
     let file = file.path;
-    Ok((
-        Config {
-            pipeops,
-            agent,
-            kubernetes,
-            logging,
-            timeouts,
-            limits,
-            policy,
-            state,
-            file,
-            effective,
-        },
-        warnings,
-    ))
+    Ok((Config { pipeops, agent, kubernetes, logging, timeouts, limits, policy, state, file, effective }, warnings))
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -142,25 +98,17 @@ struct Builder<'files> {
 
 impl Builder<'_> {
     fn source(&self, setting: Setting) -> Source {
-        self.values
-            .get(&setting)
-            .map_or(Source::Default, |found| found.source.clone())
+        self.values.get(&setting).map_or(Source::Default, |found| found.source.clone())
     }
 
     fn problem(&mut self, setting: Setting, message: impl AsRef<str>) {
         let message = format!("{}: {}", setting.key().path, message.as_ref());
-        self.problems.push(Problem {
-            source: self.source(setting),
-            message,
-        });
+        self.problems.push(Problem { source: self.source(setting), message });
     }
 
     fn warning(&mut self, setting: Setting, message: &str) {
         let message = format!("{}: {message}", setting.key().path);
-        self.warnings.push(Warning {
-            source: self.source(setting),
-            message,
-        });
+        self.warnings.push(Warning { source: self.source(setting), message });
     }
 
     fn require(&mut self, setting: Setting) {
@@ -169,27 +117,16 @@ impl Builder<'_> {
             return;
         }
         let key = setting.key();
-        let mut message = format!(
-            "{} is required: {}",
-            key.required_as.unwrap_or(key.path),
-            key.how_to_set()
-        );
+        let mut message = format!("{} is required: {}", key.required_as.unwrap_or(key.path), key.how_to_set());
         if setting == Setting::Token {
             message.push_str(", or name a file that holds it in ");
             message.push_str(Setting::TokenFile.key().path);
         }
-        self.problems.push(Problem {
-            source: Source::Default,
-            message,
-        });
+        self.problems.push(Problem { source: Source::Default, message });
     }
 
     /// The value of a setting, or its default. After a mistake the default stands in, so that checks can go on.
-    fn convert<T>(
-        &mut self,
-        setting: Setting,
-        convert: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    fn convert<T>(&mut self, setting: Setting, convert: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         if let Some(found) = self.values.get(&setting) {
             match convert(&found.text) {
                 Ok(value) => return Some(value),
@@ -204,9 +141,7 @@ impl Builder<'_> {
     }
 
     fn path(&mut self, setting: Setting) -> Option<PathBuf> {
-        self.convert(setting, |text| {
-            convert::plain(text, MAXIMUM_PATH_BYTES).map(PathBuf::from)
-        })
+        self.convert(setting, |text| convert::plain(text, MAXIMUM_PATH_BYTES).map(PathBuf::from))
     }
 
     fn boolean(&mut self, setting: Setting) -> bool {
@@ -214,38 +149,31 @@ impl Builder<'_> {
     }
 
     fn secret(&mut self, setting: Setting) -> Option<Secret> {
-        self.convert(setting, |text| {
-            parse_token(text).map_err(|error| error.to_string())
-        })
+        self.convert(setting, |text| parse_token(text).map_err(|error| error.to_string()))
     }
 
     fn integer(&mut self, setting: Setting) -> u64 {
         let Kind::Integer { minimum, maximum } = setting.key().kind else {
             return 0;
         };
-        self.convert(setting, |text| convert::integer(text, minimum, maximum))
-            .unwrap_or(minimum)
+        self.convert(setting, |text| convert::integer(text, minimum, maximum)).unwrap_or(minimum)
     }
 
     fn bytes(&mut self, setting: Setting) -> u64 {
         let Kind::Bytes { minimum, maximum } = setting.key().kind else {
             return 0;
         };
-        self.convert(setting, |text| convert::bytes(text, minimum, maximum))
-            .unwrap_or(minimum)
+        self.convert(setting, |text| convert::bytes(text, minimum, maximum)).unwrap_or(minimum)
     }
 
     fn duration(&mut self, setting: Setting) -> Duration {
         if let Kind::Seconds { minimum, maximum } = setting.key().kind {
-            return self
-                .convert(setting, |text| convert::seconds(text, minimum, maximum))
-                .unwrap_or(minimum);
+            return self.convert(setting, |text| convert::seconds(text, minimum, maximum)).unwrap_or(minimum);
         }
         let Kind::Duration { minimum, maximum } = setting.key().kind else {
             return Duration::ZERO;
         };
-        self.convert(setting, |text| convert::duration(text, minimum, maximum))
-            .unwrap_or(minimum)
+        self.convert(setting, |text| convert::duration(text, minimum, maximum)).unwrap_or(minimum)
     }
 
     /// Of two settings that exclude each other, the one from the stronger source; from equal sources it is a mistake.
@@ -254,10 +182,7 @@ impl Builder<'_> {
         let (left, right) = (self.source(first), self.source(second));
         if left.rank() == right.rank() && left != Source::Default {
             let other = second.key().path;
-            self.problem(
-                first,
-                format!("{other} is set as well ({right}): keep one of the two"),
-            );
+            self.problem(first, format!("{other} is set as well ({right}): keep one of the two"));
         }
         left.rank() >= right.rank()
     }
@@ -266,9 +191,7 @@ impl Builder<'_> {
         let in_cluster = self.boolean(Setting::InCluster);
         let listed = matches!(self.source(Setting::Kubeconfig), Source::Environment(_));
         let mut kubeconfig: Vec<PathBuf> = match self.path(Setting::Kubeconfig) {
-            Some(path) if listed => std::env::split_paths(&path)
-                .filter(|path| !path.as_os_str().is_empty())
-                .collect(),
+            Some(path) if listed => std::env::split_paths(&path).filter(|path| !path.as_os_str().is_empty()).collect(),
             Some(path) => vec![path],
             None => Vec::new(),
         };
@@ -298,11 +221,7 @@ impl Builder<'_> {
             registration: self.duration(Setting::Registration),
             shutdown: self.duration(Setting::Shutdown),
         };
-        self.check_order(
-            Setting::WebsocketPing,
-            timeouts.websocket_ping < timeouts.websocket_read,
-            Setting::WebsocketRead,
-        );
+        self.check_order(Setting::WebsocketPing, timeouts.websocket_ping < timeouts.websocket_read, Setting::WebsocketRead);
         self.check_order(
             Setting::WebsocketReconnect,
             timeouts.websocket_reconnect <= timeouts.websocket_reconnect_max,
@@ -317,15 +236,9 @@ impl Builder<'_> {
             return;
         }
         if self.source(smaller).rank() >= self.source(larger).rank() {
-            self.problem(
-                smaller,
-                format!("must be shorter than {}", larger.key().path),
-            );
+            self.problem(smaller, format!("must be shorter than {}", larger.key().path));
         } else {
-            self.problem(
-                larger,
-                format!("must be longer than {}", smaller.key().path),
-            );
+            self.problem(larger, format!("must be longer than {}", smaller.key().path));
         }
     }
 }

@@ -21,11 +21,7 @@ pub(crate) struct Collected {
 }
 
 /// Reads all three sources. Problems and warnings are gathered in [`Collected::file`].
-pub(crate) fn collect(
-    arguments: &Arguments,
-    environment: &dyn Environment,
-    files: &dyn Files,
-) -> Collected {
+pub(crate) fn collect(arguments: &Arguments, environment: &dyn Environment, files: &dyn Files) -> Collected {
     let mut file = FileContent::load(arguments.config.as_deref(), environment, files);
     let mut values = core::mem::take(&mut file.values);
     for key in &KEYS {
@@ -36,58 +32,36 @@ pub(crate) fn collect(
     for value in &arguments.settings {
         let text = value.text.trim();
         if !text.is_empty() {
-            values.insert(
-                value.setting,
-                Found {
-                    text: text.to_owned(),
-                    source: Source::Flag(value.flag),
-                },
-            );
+            values.insert(value.setting, Found { text: text.to_owned(), source: Source::Flag(value.flag) });
         }
     }
     if !values.contains_key(&Setting::StateDir)
         && let Some(folders) = environment.text(STATE_DIRECTORY)
         && let Some(folder) = folders.split(':').find(|folder| !folder.is_empty())
     {
-        let found = Found {
-            text: folder.to_owned(),
-            source: Source::Environment(STATE_DIRECTORY),
-        };
+        let found = Found { text: folder.to_owned(), source: Source::Environment(STATE_DIRECTORY) };
         values.insert(Setting::StateDir, found);
     }
     for flag in &arguments.ignored {
-        file.warnings.push(Warning {
-            source: Source::Flag(flag),
-            message: ignored::MESSAGE.to_owned(),
-        });
+        file.warnings.push(Warning { source: Source::Flag(flag), message: ignored::MESSAGE.to_owned() });
     }
     for name in ignored::ENVIRONMENT {
         if environment.get(name).is_some_and(|value| !value.is_empty()) {
-            file.warnings.push(Warning {
-                source: Source::Environment(name),
-                message: ignored::MESSAGE.to_owned(),
-            });
+            file.warnings.push(Warning { source: Source::Environment(name), message: ignored::MESSAGE.to_owned() });
         }
     }
     Collected { values, file }
 }
 
 /// The first variable of a setting that is set and not empty.
-fn from_environment(
-    key: &Key,
-    environment: &dyn Environment,
-    file: &mut FileContent,
-) -> Option<Found> {
+fn from_environment(key: &Key, environment: &dyn Environment, file: &mut FileContent) -> Option<Found> {
     for name in key.environment {
         let Some(value) = environment.get(name) else {
             continue;
         };
         let source = Source::Environment(name);
         let Ok(text) = value.into_string() else {
-            file.problems.push(Problem {
-                source,
-                message: format!("{}: the value is not UTF-8", key.path),
-            });
+            file.problems.push(Problem { source, message: format!("{}: the value is not UTF-8", key.path) });
             continue;
         };
         let text = text.trim();
@@ -96,15 +70,11 @@ fn from_environment(
         }
         if key.setting == Setting::Port && text.starts_with("tcp://") {
             // Kubernetes sets NAME_PORT for every service; one that is called "agent" collides with ours.
-            let message =
-                "ignored: this is the address of a service named \"agent\", not a port".to_owned();
+            let message = "ignored: this is the address of a service named \"agent\", not a port".to_owned();
             file.warnings.push(Warning { source, message });
             continue;
         }
-        return Some(Found {
-            text: text.to_owned(),
-            source,
-        });
+        return Some(Found { text: text.to_owned(), source });
     }
     None
 }

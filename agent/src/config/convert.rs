@@ -25,29 +25,20 @@ pub(crate) fn boolean(text: &str) -> Converted<bool> {
 /// A whole number within bounds, both included.
 pub(crate) fn integer(text: &str, minimum: u64, maximum: u64) -> Converted<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let negative = text
-        .strip_prefix('-')
-        .is_some_and(|rest| rest.parse::<u64>().is_ok());
+    let negative = text.strip_prefix('-').is_some_and(|rest| rest.parse::<u64>().is_ok());
     if !digits && !negative {
         return Err(format!("{} is not a whole number", shown(text)));
     }
     let range = || format!("{} is outside {minimum} to {maximum}", shown(text));
     let number: u64 = text.parse().map_err(|_| range())?;
-    if (minimum..=maximum).contains(&number) {
-        Ok(number)
-    } else {
-        Err(range())
-    }
+    if (minimum..=maximum).contains(&number) { Ok(number) } else { Err(range()) }
 }
 
 /// A duration as Go writes it, within bounds, both included.
 pub(crate) fn duration(text: &str, minimum: Duration, maximum: Duration) -> Converted<Duration> {
     match go_duration::parse(text) {
         Ok(duration) => within(text, duration, minimum, maximum),
-        Err(GoDurationError::MissingUnit) => Err(format!(
-            "{} needs a unit: write {text}s, {text}ms or {text}m",
-            shown(text)
-        )),
+        Err(GoDurationError::MissingUnit) => Err(format!("{} needs a unit: write {text}s, {text}ms or {text}m", shown(text))),
         Err(error) => Err(format!("{} is {}", shown(text), duration_trouble(&error))),
     }
 }
@@ -60,12 +51,7 @@ pub(crate) fn seconds(text: &str, minimum: Duration, maximum: Duration) -> Conve
     duration(text, minimum, maximum)
 }
 
-fn within(
-    text: &str,
-    duration: Duration,
-    minimum: Duration,
-    maximum: Duration,
-) -> Converted<Duration> {
+fn within(text: &str, duration: Duration, minimum: Duration, maximum: Duration) -> Converted<Duration> {
     if (minimum..=maximum).contains(&duration) {
         return Ok(duration);
     }
@@ -78,10 +64,7 @@ fn duration_trouble(error: &GoDurationError) -> String {
     match error {
         GoDurationError::Malformed | GoDurationError::MissingUnit => error.to_string(),
         GoDurationError::UnknownUnit(unit) => {
-            format!(
-                "not a duration: unknown unit {}, use ns, us, ms, s, m or h",
-                shown(unit)
-            )
+            format!("not a duration: unknown unit {}, use ns, us, ms, s, m or h", shown(unit))
         }
         GoDurationError::Negative => "negative".to_owned(),
         GoDurationError::TooLong => "too long".to_owned(),
@@ -90,9 +73,7 @@ fn duration_trouble(error: &GoDurationError) -> String {
 
 /// A number of bytes, alone or with a unit (`KiB`, `Ki`, `MiB`, `MB`, …), within bounds, both included.
 pub(crate) fn bytes(text: &str, minimum: u64, maximum: u64) -> Converted<u64> {
-    let end = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let factor: u64 = match unit.trim_start() {
         "" | "B" => 1,
@@ -105,21 +86,12 @@ pub(crate) fn bytes(text: &str, minimum: u64, maximum: u64) -> Converted<u64> {
         _ => 0,
     };
     if digits.is_empty() || factor == 0 {
-        return Err(format!(
-            "{} is not a number of bytes such as 8388608 or 8MiB",
-            shown(text)
-        ));
+        return Err(format!("{} is not a number of bytes such as 8388608 or 8MiB", shown(text)));
     }
-    let number = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor));
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
     match number {
         Some(number) if (minimum..=maximum).contains(&number) => Ok(number),
-        Some(_) | None => Err(format!(
-            "{} is outside {minimum} to {maximum} bytes",
-            shown(text)
-        )),
+        Some(_) | None => Err(format!("{} is outside {minimum} to {maximum} bytes", shown(text))),
     }
 }
 
@@ -142,19 +114,14 @@ pub(crate) fn level(text: &str) -> Converted<LevelFilter> {
         "info" => Ok(LevelFilter::Info),
         "debug" => Ok(LevelFilter::Debug),
         "trace" => Ok(LevelFilter::Trace),
-        _ => Err(format!(
-            "{} is not one of error, warn, info, debug, trace",
-            shown(text)
-        )),
+        _ => Err(format!("{} is not one of error, warn, info, debug, trace", shown(text))),
     }
 }
 
 /// Base64 (RFC 4648, padded) with white space allowed between the characters, as kubeconfig files wrap it.
 pub(crate) fn base64(text: &str) -> Converted<Vec<u8>> {
     let packed: String = text.split_ascii_whitespace().collect();
-    BASE64_STANDARD
-        .decode(packed)
-        .map_err(|_| "not valid base64".to_owned())
+    BASE64_STANDARD.decode(packed).map_err(|_| "not valid base64".to_owned())
 }
 
 /// A value in quotes, cut to a bearable length, control characters escaped.
@@ -174,17 +141,9 @@ mod tests {
     fn numbers() {
         assert_eq!(integer("8080", 0, 65535), Ok(8080));
         assert_eq!(integer("-1", 0, 9).unwrap_err(), "\"-1\" is outside 0 to 9");
-        assert_eq!(
-            integer("99999999999999999999", 0, 9).unwrap_err(),
-            "\"99999999999999999999\" is outside 0 to 9"
-        );
+        assert_eq!(integer("99999999999999999999", 0, 9).unwrap_err(), "\"99999999999999999999\" is outside 0 to 9");
         for text in ["", "x", "1.0", "+1", "0x10", "1_000", " 1", "-"] {
-            assert!(
-                integer(text, 0, 9)
-                    .unwrap_err()
-                    .ends_with("is not a whole number"),
-                "{text}"
-            );
+            assert!(integer(text, 0, 9).unwrap_err().ends_with("is not a whole number"), "{text}");
         }
     }
 
@@ -205,18 +164,9 @@ mod tests {
             assert_eq!(bytes(text, 0, u64::MAX), Ok(number), "{text}");
         }
         for text in ["", "MiB", "8mb", "8.5MiB", "-1", "8 parsecs"] {
-            assert!(
-                bytes(text, 0, u64::MAX)
-                    .unwrap_err()
-                    .contains("is not a number of bytes"),
-                "{text}"
-            );
+            assert!(bytes(text, 0, u64::MAX).unwrap_err().contains("is not a number of bytes"), "{text}");
         }
-        assert!(
-            bytes("99999999999GiB", 0, u64::MAX)
-                .unwrap_err()
-                .contains("is outside")
-        );
+        assert!(bytes("99999999999GiB", 0, u64::MAX).unwrap_err().contains("is outside"));
     }
 
     #[test]
@@ -230,9 +180,6 @@ mod tests {
     #[test]
     fn long_and_strange_values_are_cut_and_escaped() {
         assert_eq!(shown("a\n\u{1b}[31m"), "\"a\\n\\u{1b}[31m\"");
-        assert_eq!(
-            shown(&"x".repeat(70)),
-            format!("\"{}\u{2026}\"", "x".repeat(64))
-        );
+        assert_eq!(shown(&"x".repeat(70)), format!("\"{}\u{2026}\"", "x".repeat(64)));
     }
 }

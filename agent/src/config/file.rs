@@ -14,12 +14,7 @@ use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
 /// Names that are looked for in each folder of the search.
-const NAMES: [&str; 4] = [
-    ".pipeops-agent.yaml",
-    ".pipeops-agent.yml",
-    ".pipeops-agent.json",
-    ".pipeops-agent",
-];
+const NAMES: [&str; 4] = [".pipeops-agent.yaml", ".pipeops-agent.yml", ".pipeops-agent.json", ".pipeops-agent"];
 /// The file that charts and packages install, looked for last.
 const SYSTEM_FILE: &str = "/etc/pipeops/config.yaml";
 
@@ -46,11 +41,7 @@ pub(crate) struct FileContent {
 
 impl FileContent {
     /// Reads the file that was named with `--config`, else the first one the search finds. No file is fine.
-    pub(crate) fn load(
-        named: Option<&Path>,
-        environment: &dyn Environment,
-        files: &dyn Files,
-    ) -> FileContent {
+    pub(crate) fn load(named: Option<&Path>, environment: &dyn Environment, files: &dyn Files) -> FileContent {
         let mut content = FileContent::default();
         if let Some(path) = named {
             match files.read(path) {
@@ -69,10 +60,9 @@ impl FileContent {
                     break;
                 }
                 Err(error) if is_absent(&error) => {}
-                Err(error) => content.unreadable.push(Warning {
-                    source: Source::Default,
-                    message: format!("cannot read {}: {error}", path.display()),
-                }),
+                Err(error) => content
+                    .unreadable
+                    .push(Warning { source: Source::Default, message: format!("cannot read {}: {error}", path.display()) }),
             }
         }
         content
@@ -81,25 +71,15 @@ impl FileContent {
     fn read(&mut self, path: &Path, bytes: &[u8]) {
         self.path = Some(path.to_owned());
         let shared: Arc<Path> = Arc::from(path);
-        let place = |line, column| Source::File {
-            path: Arc::clone(&shared),
-            line,
-            column,
-        };
+        let place = |line, column| Source::File { path: Arc::clone(&shared), line, column };
         let Ok(text) = core::str::from_utf8(bytes) else {
-            self.problems.push(Problem {
-                source: place(1, 1),
-                message: "the file is not UTF-8".to_owned(),
-            });
+            self.problems.push(Problem { source: place(1, 1), message: "the file is not UTF-8".to_owned() });
             return;
         };
         match yaml::parse(text) {
             Ok(root) => self.section(&root, "", &place),
             Err(error) => {
-                self.problems.push(Problem {
-                    source: place(error.line, error.column),
-                    message: error.message,
-                });
+                self.problems.push(Problem { source: place(error.line, error.column), message: error.message });
             }
         }
     }
@@ -107,16 +87,9 @@ impl FileContent {
     /// Takes in one section; `prefix` is its path with a dot at the end, or empty for the whole file.
     fn section(&mut self, node: &Node, prefix: &str, place: &dyn Fn(u32, u32) -> Source) {
         if !matches!(node.value, Value::Mapping(_) | Value::Null) {
-            let name = if prefix.is_empty() {
-                "the file"
-            } else {
-                prefix.trim_end_matches('.')
-            };
+            let name = if prefix.is_empty() { "the file" } else { prefix.trim_end_matches('.') };
             let message = format!("{name}: a mapping is expected, found {}", node.kind_name());
-            self.problems.push(Problem {
-                source: place(node.line, node.column),
-                message,
-            });
+            self.problems.push(Problem { source: place(node.line, node.column), message });
             return;
         }
         for entry in node.entries() {
@@ -130,10 +103,7 @@ impl FileContent {
                     self.value(key.setting, entry, place);
                 }
             } else if ignored::KEYS.contains(&path.as_str()) {
-                self.warnings.push(Warning {
-                    source,
-                    message: format!("{path}: {}", ignored::MESSAGE),
-                });
+                self.warnings.push(Warning { source, message: format!("{path}: {}", ignored::MESSAGE) });
             } else if is_section(&path) {
                 self.section(&entry.node, &format!("{path}."), place);
             } else {
@@ -158,17 +128,7 @@ impl FileContent {
         if text.is_empty() {
             return;
         }
-        if self
-            .values
-            .insert(
-                setting,
-                Found {
-                    text: text.to_owned(),
-                    source: source.clone(),
-                },
-            )
-            .is_some()
-        {
+        if self.values.insert(setting, Found { text: text.to_owned(), source: source.clone() }).is_some() {
             let message = format!("{path} is set twice, in different spellings");
             self.problems.push(Problem { source, message });
         }
@@ -178,10 +138,7 @@ impl FileContent {
         let path = Setting::Labels.key().path;
         if !matches!(node.value, Value::Mapping(_) | Value::Null) {
             let message = format!("{path}: a mapping is expected, found {}", node.kind_name());
-            self.problems.push(Problem {
-                source: place(node.line, node.column),
-                message,
-            });
+            self.problems.push(Problem { source: place(node.line, node.column), message });
             return;
         }
         for entry in node.entries() {
@@ -190,38 +147,21 @@ impl FileContent {
             } else if let Some(text) = entry.node.as_text() {
                 self.labels.insert(entry.key.clone(), text.to_owned());
             } else {
-                let message = format!(
-                    "{path}: a label's value must be a text, found {}",
-                    entry.node.kind_name()
-                );
-                self.problems.push(Problem {
-                    source: place(entry.node.line, entry.node.column),
-                    message,
-                });
+                let message = format!("{path}: a label's value must be a text, found {}", entry.node.kind_name());
+                self.problems.push(Problem { source: place(entry.node.line, entry.node.column), message });
             }
         }
         self.labels_source = Some(source);
     }
 
     fn unknown(&mut self, path: &str, source: Source) {
-        let open = path
-            .split_once('.')
-            .is_some_and(|(section, _)| ignored::OPEN_SECTIONS.contains(&section));
-        let suggestion = suggestion(path)
-            .filter(|(_, close)| *close || !open)
-            .map(|(known, _)| known);
+        let open = path.split_once('.').is_some_and(|(section, _)| ignored::OPEN_SECTIONS.contains(&section));
+        let suggestion = suggestion(path).filter(|(_, close)| *close || !open).map(|(known, _)| known);
         if open && suggestion.is_none() {
-            self.warnings.push(Warning {
-                source,
-                message: format!("{path}: {}", ignored::MESSAGE),
-            });
+            self.warnings.push(Warning { source, message: format!("{path}: {}", ignored::MESSAGE) });
             return;
         }
-        let shown: String = path
-            .chars()
-            .take(128)
-            .flat_map(char::escape_debug)
-            .collect();
+        let shown: String = path.chars().take(128).flat_map(char::escape_debug).collect();
         let message = match suggestion {
             Some(known) => format!("unknown key {shown}: did you mean {known}?"),
             None => format!("unknown key {shown}"),
@@ -236,50 +176,30 @@ fn candidates(environment: &dyn Environment) -> Vec<PathBuf> {
     folders.extend(environment.text("HOME").map(PathBuf::from));
     folders.push(PathBuf::from("/etc/pipeops"));
     folders.push(PathBuf::from("."));
-    let mut paths: Vec<PathBuf> = folders
-        .iter()
-        .flat_map(|folder| NAMES.map(|name| folder.join(name)))
-        .collect();
+    let mut paths: Vec<PathBuf> = folders.iter().flat_map(|folder| NAMES.map(|name| folder.join(name))).collect();
     paths.push(PathBuf::from(SYSTEM_FILE));
     paths
 }
 
 /// True if there is no such file; a folder of that name is none either.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
 }
 
 /// True if some known key, or an ignored one, stands below the path.
 fn is_section(path: &str) -> bool {
-    known_paths().any(|known| {
-        known
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.'))
-    })
+    known_paths().any(|known| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
 fn known_paths() -> impl Iterator<Item = &'static str> {
-    KEYS.iter()
-        .map(|key| key.path)
-        .chain(ignored::KEYS.iter().copied())
+    KEYS.iter().map(|key| key.path).chain(ignored::KEYS.iter().copied())
 }
 
 /// The key or section that was probably meant: the most similar one (then true), else one with the same last part.
 fn suggestion(path: &str) -> Option<(&'static str, bool)> {
-    let sections = KEYS
-        .iter()
-        .filter_map(|key| key.path.split_once('.').map(|(section, _)| section));
+    let sections = KEYS.iter().filter_map(|key| key.path.split_once('.').map(|(section, _)| section));
     let last = path.rsplit('.').next();
     let close = nearest(path, KEYS.iter().map(|key| key.path)).or_else(|| nearest(path, sections));
-    let namesake = || {
-        KEYS.iter()
-            .map(|key| key.path)
-            .find(|known| known.rsplit('.').next() == last)
-    };
-    close
-        .map(|known| (known, true))
-        .or_else(|| namesake().map(|known| (known, false)))
+    let namesake = || KEYS.iter().map(|key| key.path).find(|known| known.rsplit('.').next() == last);
+    close.map(|known| (known, true)).or_else(|| namesake().map(|known| (known, false)))
 }

@@ -112,20 +112,11 @@ mod tests {
         for path in KEYS {
             for key in &super::super::keys::KEYS {
                 assert_ne!(key.path, *path);
-                assert!(
-                    !key.path.starts_with(&format!("{path}.")),
-                    "{path} hides {}",
-                    key.path
-                );
+                assert!(!key.path.starts_with(&format!("{path}.")), "{path} hides {}", key.path);
             }
         }
         for name in ENVIRONMENT {
-            assert!(
-                super::super::keys::KEYS
-                    .iter()
-                    .all(|key| !key.environment.contains(name)),
-                "{name}"
-            );
+            assert!(super::super::keys::KEYS.iter().all(|key| !key.environment.contains(name)), "{name}");
         }
         assert!(KEYS.is_sorted() && ENVIRONMENT.is_sorted() && FLAGS.is_sorted());
     }

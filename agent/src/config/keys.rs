@@ -90,13 +90,7 @@ pub(crate) enum Kind {
 /// For help and tables: what to write.
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = |from: &Duration, to: &Duration| {
-            format!(
-                "{} to {}",
-                go_duration::format(*from),
-                go_duration::format(*to)
-            )
-        };
+        let span = |from: &Duration, to: &Duration| format!("{} to {}", go_duration::format(*from), go_duration::format(*to));
         match self {
             Self::Text | Self::Secret => formatter.write_str("text"),
             Self::Url => formatter.write_str("URL"),
@@ -153,11 +147,7 @@ impl Key {
         ways.extend(self.environment.iter().map(|name| (*name).to_owned()));
         ways.extend(self.flag.map(str::to_owned));
         let last = ways.pop().unwrap_or_default();
-        if ways.is_empty() {
-            format!("set {last}")
-        } else {
-            format!("set {} or {last}", ways.join(", "))
-        }
+        if ways.is_empty() { format!("set {last}") } else { format!("set {} or {last}", ways.join(", ")) }
     }
 }
 
@@ -178,11 +168,7 @@ mod tests {
                 assert!(names.insert(name), "{name}");
             }
             assert_eq!(key.path, key.path.to_lowercase());
-            assert!(
-                !key.meaning.is_empty() && !key.meaning.ends_with('.'),
-                "{}",
-                key.path
-            );
+            assert!(!key.meaning.is_empty() && !key.meaning.ends_with('.'), "{}", key.path);
         }
         assert_eq!(Setting::PodNamespace as usize + 1, KEYS.len());
     }
@@ -193,13 +179,7 @@ mod tests {
             Setting::Token.key().how_to_set(),
             "set pipeops.token in the configuration file, PIPEOPS_TOKEN, AGENT_TOKEN or --token"
         );
-        assert_eq!(
-            Setting::Labels.key().how_to_set(),
-            "set agent.labels in the configuration file"
-        );
-        assert_eq!(
-            Setting::HeartbeatInterval.key().kind.to_string(),
-            "seconds, 5s to 5m0s"
-        );
+        assert_eq!(Setting::Labels.key().how_to_set(), "set agent.labels in the configuration file");
+        assert_eq!(Setting::HeartbeatInterval.key().kind.to_string(), "seconds, 5s to 5m0s");
     }
 }

@@ -2,10 +2,7 @@
 
 /// The candidate that is most like `word`, if any is close enough to be worth a suggestion: one edit for
 /// short words, a quarter of the length for long ones.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 4).clamp(1, 6);
     candidates
         .into_iter()
@@ -25,9 +22,7 @@ fn distance(left: &str, right: &str) -> usize {
         let mut current = vec![row + 1];
         for (column, b) in right.iter().enumerate() {
             let replaced = previous[column] + usize::from(a != b);
-            let mut best = replaced
-                .min(previous[column + 1] + 1)
-                .min(current[column] + 1);
+            let mut best = replaced.min(previous[column + 1] + 1).min(current[column] + 1);
             if row > 0 && column > 0 && *a == right[column - 1] && left[row - 1] == *b {
                 best = best.min(before_previous[column - 1] + 1);
             }
@@ -45,14 +40,8 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        let cases = [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "abc", 0),
-            ("abc", "abd", 1),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
-        ];
+        let cases =
+            [("", "", 0), ("", "abc", 3), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "acb", 1), ("kitten", "sitting", 3)];
         for (left, right, edits) in cases {
             assert_eq!(distance(left, right), edits, "{left} {right}");
         }

@@ -12,11 +12,7 @@ pub(crate) enum Source {
     /// The name of an environment variable.
     Environment(&'static str),
     /// A place in the configuration file; line and column count from 1.
-    File {
-        path: Arc<Path>,
-        line: u32,
-        column: u32,
-    },
+    File { path: Arc<Path>, line: u32, column: u32 },
     /// Nobody set it.
     Default,
 }
@@ -47,16 +43,8 @@ impl fmt::Display for Source {
 }
 
 /// Writes `source: message`, or the message alone where there is no source to name.
-fn write_with_source(
-    formatter: &mut fmt::Formatter<'_>,
-    source: &Source,
-    message: &str,
-) -> fmt::Result {
-    if *source == Source::Default {
-        formatter.write_str(message)
-    } else {
-        write!(formatter, "{source}: {message}")
-    }
+fn write_with_source(formatter: &mut fmt::Formatter<'_>, source: &Source, message: &str) -> fmt::Result {
+    if *source == Source::Default { formatter.write_str(message) } else { write!(formatter, "{source}: {message}") }
 }
 
 /// One mistake in the configuration. The message never holds the value of a secret.

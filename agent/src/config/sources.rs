@@ -14,10 +14,7 @@ pub(crate) trait Environment {
 
     /// The value of a variable that is set, not empty and UTF-8.
     fn text(&self, name: &str) -> Option<String> {
-        self.get(name)?
-            .into_string()
-            .ok()
-            .filter(|text| !text.is_empty())
+        self.get(name)?.into_string().ok().filter(|text| !text.is_empty())
     }
 }
 
@@ -48,14 +45,9 @@ pub(crate) struct Disk;
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        File::open(path)?
-            .take(MAXIMUM_FILE_BYTES + 1)
-            .read_to_end(&mut content)?;
+        File::open(path)?.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut content)?;
         if content.len() as u64 > MAXIMUM_FILE_BYTES {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "the file is larger than 2 MiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 2 MiB"));
         }
         Ok(content)
     }
@@ -93,8 +85,7 @@ pub(crate) mod fake {
         }
 
         pub(crate) fn file_with_mode(mut self, path: &str, content: &str, mode: u32) -> World {
-            self.files
-                .insert(path.into(), (content.as_bytes().to_vec(), mode));
+            self.files.insert(path.into(), (content.as_bytes().to_vec(), mode));
             self
         }
     }
@@ -110,17 +101,11 @@ pub(crate) mod fake {
             if self.denied.iter().any(|denied| denied == path) {
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
-            self.files
-                .get(path)
-                .map(|(content, _)| content.clone())
-                .ok_or(io::ErrorKind::NotFound.into())
+            self.files.get(path).map(|(content, _)| content.clone()).ok_or(io::ErrorKind::NotFound.into())
         }
 
         fn mode(&self, path: &Path) -> io::Result<u32> {
-            self.files
-                .get(path)
-                .map(|(_, mode)| *mode)
-                .ok_or(io::ErrorKind::NotFound.into())
+            self.files.get(path).map(|(_, mode)| *mode).ok_or(io::ErrorKind::NotFound.into())
         }
     }
 }
@@ -136,10 +121,7 @@ mod tests {
         std::fs::write(&path, vec![b'x'; MAXIMUM_FILE_BYTES as usize]).unwrap();
         assert_eq!(Disk.read(&path).unwrap().len() as u64, MAXIMUM_FILE_BYTES);
         std::fs::write(&path, vec![b'x'; MAXIMUM_FILE_BYTES as usize + 1]).unwrap();
-        assert_eq!(
-            Disk.read(&path).unwrap_err().kind(),
-            io::ErrorKind::FileTooLarge
-        );
+        assert_eq!(Disk.read(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(Disk.read(folder.path()).is_err());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(Disk.mode(&path).unwrap(), 0o640);

@@ -14,14 +14,11 @@ use crate::arguments::Arguments;
 use crate::logger::Format;
 
 const FULL: Features = Features { ingress_sync: true };
-const LITE: Features = Features {
-    ingress_sync: false,
-};
+const LITE: Features = Features { ingress_sync: false };
 const FILE: &str = "/c.yaml";
 
 /// The three settings that must be there.
-const REQUIRED: &str =
-    "pipeops: {api_url: https://plane.example, token: abc}\nagent: {cluster_name: east}\n";
+const REQUIRED: &str = "pipeops: {api_url: https://plane.example, token: abc}\nagent: {cluster_name: east}\n";
 
 fn load(world: &World, words: &[&str]) -> Result<(Config, Vec<Warning>), ConfigError> {
     Config::load(&Arguments::parse(words).unwrap(), world, world, FULL)
@@ -50,35 +47,14 @@ fn the_defaults() {
     assert_eq!(config.pipeops.api_url.to_string(), "https://plane.example");
     assert_eq!(config.pipeops.token, TokenSource::Value(Secret::new("abc")));
     assert!(!config.pipeops.allow_plaintext);
-    let tls = Tls {
-        enabled: true,
-        ca_file: None,
-        cert_file: None,
-        key_file: None,
-        insecure_skip_verify: false,
-    };
+    let tls = Tls { enabled: true, ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false };
     assert_eq!(config.pipeops.tls, tls);
-    assert_eq!(
-        (
-            config.agent.cluster_name.as_str(),
-            config.agent.id.as_deref()
-        ),
-        ("east", None)
-    );
-    assert_eq!(
-        (config.agent.port, config.agent.heartbeat_interval),
-        (8080, Duration::from_secs(30))
-    );
+    assert_eq!((config.agent.cluster_name.as_str(), config.agent.id.as_deref()), ("east", None));
+    assert_eq!((config.agent.port, config.agent.heartbeat_interval), (8080, Duration::from_secs(30)));
     assert!(!config.agent.enable_ingress_sync && !config.agent.auto_install_components);
     assert_eq!(config.agent.state_dir, Path::new("/var/lib/pipeops-agent"));
     assert!(config.kubernetes.kubeconfig.is_empty() && !config.kubernetes.in_cluster);
-    assert_eq!(
-        config.logging,
-        Logging {
-            level: LevelFilter::Info,
-            format: Format::Json
-        }
-    );
+    assert_eq!(config.logging, Logging { level: LevelFilter::Info, format: Format::Json });
     assert_eq!(
         config.timeouts,
         Timeouts {
@@ -91,13 +67,7 @@ fn the_defaults() {
             shutdown: Duration::from_secs(5),
         }
     );
-    assert_eq!(
-        config.limits,
-        Limits {
-            buffer_bytes: 8 << 20,
-            max_exchanges: 256
-        }
-    );
+    assert_eq!(config.limits, Limits { buffer_bytes: 8 << 20, max_exchanges: 256 });
     assert!(!config.policy.allow_impersonation);
     assert_eq!(config.state.configmap_name, "pipeops-agent-state");
     assert_eq!(config.state.secret_name, "pipeops-agent-secrets");
@@ -111,15 +81,10 @@ fn every_default_of_the_table_converts() {
         let (section, name) = key.path.rsplit_once('.').unwrap();
         let section = section.replace('.', ": {");
         let closing = "}".repeat(section.matches('{').count() + 1);
-        let (config, _) =
-            load_file(&format!("{section}: {{{name}: \"{default}\"{closing}\n")).unwrap();
+        let (config, _) = load_file(&format!("{section}: {{{name}: \"{default}\"{closing}\n")).unwrap();
         let effective = &config.effective()[key.setting as usize];
         assert_eq!(effective.text.as_deref(), Some(default), "{}", key.path);
-        assert!(
-            matches!(effective.source, Source::File { .. }),
-            "{}",
-            key.path
-        );
+        assert!(matches!(effective.source, Source::File { .. }), "{}", key.path);
     }
 }
 
@@ -146,67 +111,22 @@ limits: {buffer_bytes: 16MiB, max_exchanges: 4096}
 policy: {allow_impersonation: true}
 state: {configmap_name: c, secret_name: s, namespace: n, pod_namespace: p}
 ";
-    let world = World::default()
-        .file(FILE, text)
-        .file("/ca", "")
-        .file("/cert", "")
-        .file("/key", "");
+    let world = World::default().file(FILE, text).file("/ca", "").file("/cert", "").file("/key", "");
     let (config, warnings) = load(&world, &["--config", FILE]).unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(
-        load_file("agent.port: 9").unwrap().0.agent.port,
-        9,
-        "a path may stand for the nested form"
-    );
+    assert_eq!(load_file("agent.port: 9").unwrap().0.agent.port, 9, "a path may stand for the nested form");
     assert_eq!(config.agent.cluster_name, "123");
-    assert_eq!(
-        config.agent.id.as_deref(),
-        Some("a-1"),
-        "keys are not case-sensitive"
-    );
-    let labels: Vec<_> = config
-        .agent
-        .labels
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    assert_eq!(
-        labels,
-        [
-            ("Zone", "7"),
-            ("app.kubernetes.io/name", "agent"),
-            ("empty", "")
-        ]
-    );
+    assert_eq!(config.agent.id.as_deref(), Some("a-1"), "keys are not case-sensitive");
+    let labels: Vec<_> = config.agent.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(labels, [("Zone", "7"), ("app.kubernetes.io/name", "agent"), ("empty", "")]);
     assert!(config.agent.enable_ingress_sync && config.agent.auto_install_components);
-    assert_eq!(
-        (config.agent.port, config.agent.heartbeat_interval),
-        (9, Duration::from_secs(45))
-    );
+    assert_eq!((config.agent.port, config.agent.heartbeat_interval), (9, Duration::from_secs(45)));
     assert_eq!(config.kubernetes.kubeconfig, [PathBuf::from("/k")]);
-    assert_eq!(
-        config.kubernetes.ca_cert_pem.as_deref(),
-        Some(&b"-----BEGIN CERTIFICATE-----\n"[..])
-    );
-    assert_eq!(
-        config.logging,
-        Logging {
-            level: LevelFilter::Warn,
-            format: Format::Text
-        }
-    );
+    assert_eq!(config.kubernetes.ca_cert_pem.as_deref(), Some(&b"-----BEGIN CERTIFICATE-----\n"[..]));
+    assert_eq!(config.logging, Logging { level: LevelFilter::Warn, format: Format::Text });
     assert_eq!(config.timeouts.websocket_read, Duration::from_secs(90));
-    assert_eq!(
-        config.limits,
-        Limits {
-            buffer_bytes: 16 << 20,
-            max_exchanges: 4096
-        }
-    );
-    assert_eq!(
-        config.pipeops.tls.key_file.as_deref(),
-        Some(Path::new("/key"))
-    );
+    assert_eq!(config.limits, Limits { buffer_bytes: 16 << 20, max_exchanges: 4096 });
+    assert_eq!(config.pipeops.tls.key_file.as_deref(), Some(Path::new("/key")));
     assert_eq!(config.file.as_deref(), Some(Path::new(FILE)));
 }
 
@@ -221,10 +141,7 @@ agent:
 timeouts: {proxy_dial: 30s}
 state: {enabled: true}
 ";
-    let world = world_with_required()
-        .file(FILE, text)
-        .set("GATEWAY_ENABLED", "true")
-        .set("AGENT_DEBUG", "");
+    let world = world_with_required().file(FILE, text).set("GATEWAY_ENABLED", "true").set("AGENT_DEBUG", "");
     let expected = [
         "/c.yaml:1:1: gateway: ignored: this setting has no effect",
         "/c.yaml:2:1: tunnels: ignored: this setting has no effect",
@@ -235,13 +152,7 @@ state: {enabled: true}
         "flag --gateway-namespace: ignored: this setting has no effect",
         "environment variable GATEWAY_ENABLED: ignored: this setting has no effect",
     ];
-    assert_eq!(
-        warnings(load(
-            &world,
-            &["--config", FILE, "--gateway-namespace", "x"]
-        )),
-        expected
-    );
+    assert_eq!(warnings(load(&world, &["--config", FILE, "--gateway-namespace", "x"])), expected);
 }
 
 #[test]
@@ -260,36 +171,19 @@ fn warnings_about_what_is_risky() {
     let world = world_with_required();
     assert_eq!(
         warnings(load(&world, &["--token", "canary"])),
-        [
-            "flag --token: pipeops.token: every user of this machine can see the command line: use the environment or a file"
-        ]
+        ["flag --token: pipeops.token: every user of this machine can see the command line: use the environment or a file"]
     );
-    let mut world = world
-        .file_with_mode("/t", "canary\n", 0o640)
-        .set("PIPEOPS_TOKEN_FILE", "/t");
+    let mut world = world.file_with_mode("/t", "canary\n", 0o640).set("PIPEOPS_TOKEN_FILE", "/t");
     world.variables.remove("PIPEOPS_TOKEN");
     assert_eq!(
         warnings(load(&world, &[])),
-        [
-            "environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: /t can be read by other users: use mode 0600"
-        ]
+        ["environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: /t can be read by other users: use mode 0600"]
     );
     let world = world.file("/t", "canary\n");
-    assert_eq!(
-        load(&world, &[]).unwrap().0.pipeops.token,
-        TokenSource::File("/t".into())
-    );
+    assert_eq!(load(&world, &[]).unwrap().0.pipeops.token, TokenSource::File("/t".into()));
     assert_eq!(warnings(load(&world, &[])), Vec::<String>::new());
-    assert!(
-        warnings(load_file("pipeops: {tls: {insecure_skip_verify: true}}"))[0]
-            .contains("is not verified")
-    );
-    assert_eq!(
-        warnings(load_file(
-            "pipeops: {tls: {enabled: false, insecure_skip_verify: true}}"
-        )),
-        Vec::<String>::new()
-    );
+    assert!(warnings(load_file("pipeops: {tls: {insecure_skip_verify: true}}"))[0].contains("is not verified"));
+    assert_eq!(warnings(load_file("pipeops: {tls: {enabled: false, insecure_skip_verify: true}}")), Vec::<String>::new());
 }
 
 #[test]
@@ -304,62 +198,30 @@ fn the_folder_of_systemd_replaces_the_default_only() {
     let folder = |world: &World| load(world, &[]).unwrap().0.agent.state_dir;
     let world = world_with_required().set("STATE_DIRECTORY", "/var/lib/a:/var/lib/b");
     assert_eq!(folder(&world), Path::new("/var/lib/a"));
-    assert_eq!(
-        folder(&world.set("PIPEOPS_STATE_DIR", "/x")),
-        Path::new("/x")
-    );
+    assert_eq!(folder(&world.set("PIPEOPS_STATE_DIR", "/x")), Path::new("/x"));
 }
 
 #[test]
 fn plaintext_needs_loopback_or_consent() {
     for url in ["http://localhost:9", "ws://127.0.0.1", "http://[::1]"] {
-        assert!(
-            load(&world_with_required().set("PIPEOPS_API_URL", url), &[]).is_ok(),
-            "{url}"
-        );
+        assert!(load(&world_with_required().set("PIPEOPS_API_URL", url), &[]).is_ok(), "{url}");
     }
     let world = world_with_required().set("PIPEOPS_API_URL", "ws://plane.example");
     assert!(load(&world, &[]).is_err());
-    assert!(
-        load(&world.set("PIPEOPS_ALLOW_PLAINTEXT", "true"), &[])
-            .unwrap()
-            .0
-            .pipeops
-            .allow_plaintext
-    );
+    assert!(load(&world.set("PIPEOPS_ALLOW_PLAINTEXT", "true"), &[]).unwrap().0.pipeops.allow_plaintext);
 }
 
 #[test]
 fn of_two_that_exclude_each_other_the_stronger_source_wins() {
-    let world = world_with_required()
-        .file("/t", "x")
-        .file(FILE, "pipeops: {token_file: /t}");
-    assert_eq!(
-        load(&world, &["--config", FILE]).unwrap().0.pipeops.token,
-        TokenSource::Value(Secret::new("abc"))
-    );
-    let world = world_with_required()
-        .set("KUBECONFIG", "/a::/b")
-        .file(FILE, "kubernetes: {in_cluster: true}");
+    let world = world_with_required().file("/t", "x").file(FILE, "pipeops: {token_file: /t}");
+    assert_eq!(load(&world, &["--config", FILE]).unwrap().0.pipeops.token, TokenSource::Value(Secret::new("abc")));
+    let world = world_with_required().set("KUBECONFIG", "/a::/b").file(FILE, "kubernetes: {in_cluster: true}");
     let kubernetes = load(&world, &["--config", FILE]).unwrap().0.kubernetes;
-    assert_eq!(
-        (kubernetes.in_cluster, kubernetes.kubeconfig),
-        (false, vec!["/a".into(), "/b".into()])
-    );
+    assert_eq!((kubernetes.in_cluster, kubernetes.kubeconfig), (false, vec!["/a".into(), "/b".into()]));
     let kubernetes = load(&world, &["--in-cluster"]).unwrap().0.kubernetes;
-    assert_eq!(
-        (kubernetes.in_cluster, kubernetes.kubeconfig),
-        (true, Vec::<PathBuf>::new())
-    );
-    let kubernetes = load(&world, &["--kubeconfig", "/a:b"])
-        .unwrap()
-        .0
-        .kubernetes;
-    assert_eq!(
-        kubernetes.kubeconfig,
-        [PathBuf::from("/a:b")],
-        "only the variable is a list"
-    );
+    assert_eq!((kubernetes.in_cluster, kubernetes.kubeconfig), (true, Vec::<PathBuf>::new()));
+    let kubernetes = load(&world, &["--kubeconfig", "/a:b"]).unwrap().0.kubernetes;
+    assert_eq!(kubernetes.kubeconfig, [PathBuf::from("/a:b")], "only the variable is a list");
 }
 
 #[test]
@@ -367,20 +229,16 @@ fn a_part_that_is_not_built_in_is_an_error_that_names_the_feature() {
     let world = world_with_required().set("PIPEOPS_ENABLE_INGRESS_SYNC", "true");
     let arguments = Arguments::parse::<[&str; 0]>([]).unwrap();
     assert!(Config::load(&arguments, &world, &world, FULL).is_ok());
-    let error = Config::load(&arguments, &world, &world, LITE)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("PIPEOPS_ENABLE_INGRESS_SYNC: agent.enable_ingress_sync: this build lacks the feature \"ingress-sync\""), "{error}");
+    let error = Config::load(&arguments, &world, &world, LITE).unwrap_err().to_string();
+    assert!(
+        error.contains("PIPEOPS_ENABLE_INGRESS_SYNC: agent.enable_ingress_sync: this build lacks the feature \"ingress-sync\""),
+        "{error}"
+    );
 }
 
 #[test]
 fn white_space_around_values_is_dropped() {
-    let world = world_with_required()
-        .set("PIPEOPS_TOKEN", "abc\n")
-        .set("AGENT_PORT", " 9 ");
+    let world = world_with_required().set("PIPEOPS_TOKEN", "abc\n").set("AGENT_PORT", " 9 ");
     let (config, _) = load(&world, &[]).unwrap();
-    assert_eq!(
-        (config.pipeops.token, config.agent.port),
-        (TokenSource::Value(Secret::new("abc")), 9)
-    );
+    assert_eq!((config.pipeops.token, config.agent.port), (TokenSource::Value(Secret::new("abc")), 9));
 }

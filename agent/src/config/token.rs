@@ -33,12 +33,8 @@ impl fmt::Display for TokenError {
         match self {
             Self::Unreadable(_) => formatter.write_str("the token file cannot be read"),
             Self::Empty => formatter.write_str("the token is empty"),
-            Self::Character => formatter
-                .write_str("the token holds white space or a character outside printable ASCII"),
-            Self::TooLong => write!(
-                formatter,
-                "the token is longer than {MAXIMUM_TOKEN_BYTES} bytes"
-            ),
+            Self::Character => formatter.write_str("the token holds white space or a character outside printable ASCII"),
+            Self::TooLong => write!(formatter, "the token is longer than {MAXIMUM_TOKEN_BYTES} bytes"),
         }
     }
 }
@@ -80,29 +76,17 @@ mod tests {
 
     #[test]
     fn a_token_is_one_printable_word() {
-        assert_eq!(
-            parse_token(" abc.def-_~\r\n").unwrap().expose(),
-            "abc.def-_~"
-        );
+        assert_eq!(parse_token(" abc.def-_~\r\n").unwrap().expose(), "abc.def-_~");
         assert!(matches!(parse_token("\n"), Err(TokenError::Empty)));
         assert!(matches!(parse_token("a b"), Err(TokenError::Character)));
         assert!(matches!(parse_token("a\u{e9}"), Err(TokenError::Character)));
-        assert!(matches!(
-            parse_token(&"x".repeat(16 * 1024 + 1)),
-            Err(TokenError::TooLong)
-        ));
+        assert!(matches!(parse_token(&"x".repeat(16 * 1024 + 1)), Err(TokenError::TooLong)));
     }
 
     #[test]
     fn a_token_file_holds_the_token_only() {
         let world = World::default().file("/token", "canary\n");
-        assert_eq!(
-            read_token(&world, Path::new("/token")).unwrap().expose(),
-            "canary"
-        );
-        assert!(matches!(
-            read_token(&world, Path::new("/none")),
-            Err(TokenError::Unreadable(_))
-        ));
+        assert_eq!(read_token(&world, Path::new("/token")).unwrap().expose(), "canary");
+        assert!(matches!(read_token(&world, Path::new("/none")), Err(TokenError::Unreadable(_))));
     }
 }

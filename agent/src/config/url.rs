@@ -88,16 +88,8 @@ impl ApiUrl {
     /// The host with brackets around IPv6, and the port unless it is the usual one: what a `Host` header holds.
     pub(crate) fn authority(&self) -> String {
         let usual = if self.secure { 443 } else { 80 };
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        if self.port == usual {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
     }
 
     /// True if the traffic stays on this machine: `localhost`, `*.localhost` (RFC 6761), 127.0.0.0/8, `::1`.
@@ -105,10 +97,7 @@ impl ApiUrl {
         match self.host.parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => address.is_loopback(),
             Ok(IpAddr::V6(address)) => {
-                address.is_loopback()
-                    || address
-                        .to_ipv4_mapped()
-                        .is_some_and(|mapped| mapped.is_loopback())
+                address.is_loopback() || address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_loopback())
             }
             Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
         }
@@ -119,12 +108,7 @@ impl ApiUrl {
 impl fmt::Display for ApiUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
-        write!(
-            formatter,
-            "{scheme}://{}{}",
-            self.authority(),
-            self.base_path
-        )?;
+        write!(formatter, "{scheme}://{}{}", self.authority(), self.base_path)?;
         match &self.query {
             Some(query) => write!(formatter, "?{query}"),
             None => Ok(()),
@@ -154,10 +138,7 @@ fn parse_port(text: &str) -> Result<u16, UrlError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(UrlError::Port);
     }
-    text.parse()
-        .ok()
-        .filter(|port| *port != 0)
-        .ok_or(UrlError::Port)
+    text.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port)
 }
 
 /// An IPv6 address in brackets, an IPv4 address, or a name of letters, digits, hyphens and underscores.
@@ -165,10 +146,7 @@ fn parse_host(text: &str) -> Result<String, UrlError> {
     if text.is_empty() {
         return Err(UrlError::NoHost);
     }
-    if let Some(inner) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = inner.parse().map_err(|_| UrlError::Host)?;
         return Ok(address.to_string());
     }
@@ -179,18 +157,13 @@ fn parse_host(text: &str) -> Result<String, UrlError> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if name.len() > 253 || !name.split('.').all(label_is_valid) {
         return Err(UrlError::Host);
     }
     // A name whose last label is a number would be read as an IPv4 address by some and as a name by others.
-    let numeric = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return Err(UrlError::Host);
     }
@@ -216,60 +189,12 @@ mod tests {
     #[test]
     fn reads_what_people_write() {
         let cases = [
-            (
-                "https://api.pipeops.io",
-                true,
-                "api.pipeops.io",
-                443,
-                "",
-                None,
-                "https://api.pipeops.io",
-            ),
-            (
-                "http://localhost:8081/",
-                false,
-                "localhost",
-                8081,
-                "",
-                None,
-                "http://localhost:8081",
-            ),
-            (
-                "WSS://API.Example.com/base/v1/",
-                true,
-                "api.example.com",
-                443,
-                "/base/v1",
-                None,
-                "https://api.example.com/base/v1",
-            ),
-            (
-                "ws://10.0.0.1:80?a=b",
-                false,
-                "10.0.0.1",
-                80,
-                "",
-                Some("a=b"),
-                "http://10.0.0.1?a=b",
-            ),
-            (
-                "https://[2001:DB8::1]:6443/x",
-                true,
-                "2001:db8::1",
-                6443,
-                "/x",
-                None,
-                "https://[2001:db8::1]:6443/x",
-            ),
-            (
-                "https://[::1]?",
-                true,
-                "::1",
-                443,
-                "",
-                None,
-                "https://[::1]",
-            ),
+            ("https://api.pipeops.io", true, "api.pipeops.io", 443, "", None, "https://api.pipeops.io"),
+            ("http://localhost:8081/", false, "localhost", 8081, "", None, "http://localhost:8081"),
+            ("WSS://API.Example.com/base/v1/", true, "api.example.com", 443, "/base/v1", None, "https://api.example.com/base/v1"),
+            ("ws://10.0.0.1:80?a=b", false, "10.0.0.1", 80, "", Some("a=b"), "http://10.0.0.1?a=b"),
+            ("https://[2001:DB8::1]:6443/x", true, "2001:db8::1", 6443, "/x", None, "https://[2001:db8::1]:6443/x"),
+            ("https://[::1]?", true, "::1", 443, "", None, "https://[::1]"),
             (
                 "https://a_b.c-d.svc.:8443/%20/x?q=1&r=a/b?c",
                 true,
@@ -282,13 +207,8 @@ mod tests {
         ];
         for (text, secure, host, port, base_path, query, shown) in cases {
             let url = ApiUrl::parse(text).unwrap();
-            let expected = ApiUrl {
-                secure,
-                host: host.to_owned(),
-                port,
-                base_path: base_path.to_owned(),
-                query: query.map(str::to_owned),
-            };
+            let expected =
+                ApiUrl { secure, host: host.to_owned(), port, base_path: base_path.to_owned(), query: query.map(str::to_owned) };
             assert_eq!(url, expected, "{text}");
             assert_eq!(url.to_string(), shown);
         }
@@ -348,13 +268,7 @@ mod tests {
             ("0.0.0.0", false),
         ];
         for (host, loopback) in cases {
-            assert_eq!(
-                ApiUrl::parse(&format!("http://{host}"))
-                    .unwrap()
-                    .is_loopback(),
-                loopback,
-                "{host}"
-            );
+            assert_eq!(ApiUrl::parse(&format!("http://{host}")).unwrap().is_loopback(), loopback, "{host}");
         }
     }
 }

@@ -14,26 +14,11 @@ pub(crate) enum KubeconfigError {
     /// No file has a `current-context`.
     NoCurrentContext(Vec<PathBuf>),
     /// A name that is referred to is not defined.
-    Unknown {
-        path: PathBuf,
-        kind: &'static str,
-        name: String,
-    },
+    Unknown { path: PathBuf, kind: &'static str, name: String },
     /// Not YAML, or a value that cannot be.
-    Invalid {
-        path: PathBuf,
-        line: u32,
-        column: u32,
-        message: String,
-    },
+    Invalid { path: PathBuf, line: u32, column: u32, message: String },
     /// A part of kubeconfig that this agent does not follow.
-    Unsupported {
-        path: PathBuf,
-        line: u32,
-        column: u32,
-        field: &'static str,
-        reason: &'static str,
-    },
+    Unsupported { path: PathBuf, line: u32, column: u32, field: &'static str, reason: &'static str },
     /// The variables that Kubernetes sets in every pod are missing or wrong.
     NotInCluster(&'static str),
 }
@@ -41,10 +26,7 @@ pub(crate) enum KubeconfigError {
 impl fmt::Display for KubeconfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |paths: &[PathBuf]| {
-            let shown: Vec<String> = paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
+            let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             shown.join(", ")
         };
         match self {
@@ -54,39 +36,16 @@ impl fmt::Display for KubeconfigError {
                 write!(formatter, "no current-context in {}", list(paths))
             }
             Self::Unknown { path, kind, name } => {
-                write!(
-                    formatter,
-                    "{}: there is no {kind} named \"{}\"",
-                    path.display(),
-                    name.escape_debug()
-                )
+                write!(formatter, "{}: there is no {kind} named \"{}\"", path.display(), name.escape_debug())
             }
-            Self::Invalid {
-                path,
-                line,
-                column,
-                message,
-            } => {
+            Self::Invalid { path, line, column, message } => {
                 write!(formatter, "{}:{line}:{column}: {message}", path.display())
             }
-            Self::Unsupported {
-                path,
-                line,
-                column,
-                field,
-                reason,
-            } => {
-                write!(
-                    formatter,
-                    "{}:{line}:{column}: {field} is not supported: {reason}",
-                    path.display()
-                )
+            Self::Unsupported { path, line, column, field, reason } => {
+                write!(formatter, "{}:{line}:{column}: {field} is not supported: {reason}", path.display())
             }
             Self::NotInCluster(variable) => {
-                write!(
-                    formatter,
-                    "not in a cluster: the environment variable {variable} is missing or wrong"
-                )
+                write!(formatter, "not in a cluster: the environment variable {variable} is missing or wrong")
             }
         }
     }

@@ -64,8 +64,8 @@ fn mask(key: [u8; 4], payload: &mut [u8]) {
 mod tests {
     use super::*;
     use std::io::Cursor;
-    use tungstenite::protocol::{Role, WebSocket};
     use tungstenite::Message;
+    use tungstenite::protocol::{Role, WebSocket};
 
     /// tungstenite as the server is the judge.
     fn read(bytes: Vec<u8>) -> Message {

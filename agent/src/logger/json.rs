@@ -20,11 +20,7 @@ pub(super) fn line(record: &Record<'_>, time: SystemTime) -> String {
         None => push_text(&mut line, &mask(&record.args().to_string())),
     }
     // Writing to a String cannot fail.
-    let _ = write!(
-        line,
-        ",\"time\":\"{}\"",
-        humantime::format_rfc3339_millis(time)
-    );
+    let _ = write!(line, ",\"time\":\"{}\"", humantime::format_rfc3339_millis(time));
     let _ = record.key_values().visit(&mut Fields { line: &mut line });
     line.push_str("}\n");
     line
@@ -54,10 +50,7 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
             push_text(self.line, name);
         }
         self.line.push(':');
-        value.visit(FieldValue {
-            line: self.line,
-            secret: is_secret_name(name),
-        })
+        value.visit(FieldValue { line: self.line, secret: is_secret_name(name) })
     }
 }
 
@@ -102,11 +95,7 @@ impl<'value> VisitValue<'value> for FieldValue<'_> {
 
     fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
         // JSON has no infinity and no NaN.
-        if value.is_finite() {
-            self.push(value)
-        } else {
-            self.visit_str(&value.to_string())
-        }
+        if value.is_finite() { self.push(value) } else { self.visit_str(&value.to_string()) }
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
@@ -155,14 +144,7 @@ mod tests {
 
     fn written(message: &str, level: Level, fields: &[(&str, Value<'_>)]) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_007);
-        line(
-            &Record::builder()
-                .args(format_args!("{message}"))
-                .level(level)
-                .key_values(&fields)
-                .build(),
-            time,
-        )
+        line(&Record::builder().args(format_args!("{message}")).level(level).key_values(&fields).build(), time)
     }
 
     #[test]
@@ -189,50 +171,22 @@ mod tests {
 
     #[test]
     fn fields_cannot_take_the_place_of_the_three_keys() {
-        let fields = [
-            ("level", Value::from("x")),
-            ("msg", Value::from(2)),
-            ("time", Value::from(false)),
-        ];
+        let fields = [("level", Value::from("x")), ("msg", Value::from(2)), ("time", Value::from(false))];
         let line = written("m", Level::Error, &fields);
-        assert!(
-            line.ends_with(",\"fields.level\":\"x\",\"fields.msg\":2,\"fields.time\":false}\n"),
-            "{line}"
-        );
+        assert!(line.ends_with(",\"fields.level\":\"x\",\"fields.msg\":2,\"fields.time\":false}\n"), "{line}");
     }
 
     #[test]
     fn levels_have_their_traditional_names() {
-        let names = [
-            Level::Error,
-            Level::Warn,
-            Level::Info,
-            Level::Debug,
-            Level::Trace,
-        ]
-        .map(level_name);
+        let names = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace].map(level_name);
         assert_eq!(names, ["error", "warning", "info", "debug", "trace"]);
     }
 
     #[test]
     fn nothing_that_acts_on_a_terminal_survives() {
-        let line = written(
-            "a\"\\\n\r\t\u{0}\u{1b}[2J\u{7f}\u{9b}\u{2028}\u{2029}\u{e9}",
-            Level::Info,
-            &[],
-        );
-        assert!(
-            line.contains(
-                "\"a\\\"\\\\\\n\\r\\t\\u0000\\u001b[2J\\u007f\\u009b\\u2028\\u2029\u{e9}\""
-            ),
-            "{line}"
-        );
-        assert_eq!(
-            line.chars()
-                .filter(|character| character.is_control())
-                .count(),
-            1
-        );
+        let line = written("a\"\\\n\r\t\u{0}\u{1b}[2J\u{7f}\u{9b}\u{2028}\u{2029}\u{e9}", Level::Info, &[]);
+        assert!(line.contains("\"a\\\"\\\\\\n\\r\\t\\u0000\\u001b[2J\\u007f\\u009b\\u2028\\u2029\u{e9}\""), "{line}");
+        assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1);
     }
 
     #[test]
@@ -242,22 +196,11 @@ mod tests {
             ("token", Value::from("canary2")),
             ("token_source", Value::from("file")),
             ("has_token", Value::from(true)),
-            (
-                "header",
-                Value::from_display(&"Authorization: Bearer canary3"),
-            ),
+            ("header", Value::from_display(&"Authorization: Bearer canary3")),
         ];
-        let line = written(
-            "sent {\"k8s_service_token\":\"canary4\"}",
-            Level::Trace,
-            &fields,
-        );
+        let line = written("sent {\"k8s_service_token\":\"canary4\"}", Level::Trace, &fields);
         assert!(!line.contains("canary"), "{line}");
-        for kept in [
-            "wss://a/ws?token=***&x=1",
-            "\"token_source\":\"file\"",
-            "\"has_token\":true",
-        ] {
+        for kept in ["wss://a/ws?token=***&x=1", "\"token_source\":\"file\"", "\"has_token\":true"] {
             assert!(line.contains(kept), "{line}");
         }
     }

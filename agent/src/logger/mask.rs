@@ -48,9 +48,7 @@ pub(crate) fn mask(text: &str) -> Cow<'_, str> {
         };
         // The ends of a secret are next to ASCII characters, so the slices below always exist.
         let found = found.filter(|(start, end)| start < end && *start >= copied);
-        match found
-            .and_then(|(start, end)| Some((text.get(copied..start)?, text.get(start..end)?, end)))
-        {
+        match found.and_then(|(start, end)| Some((text.get(copied..start)?, text.get(start..end)?, end))) {
             Some((before, secret, end)) if secret != MASK => {
                 masked.push_str(before);
                 masked.push_str(MASK);
@@ -101,9 +99,8 @@ fn after_colon(bytes: &[u8], at: usize) -> Range {
     let secret = bytes.get(value.start..value.end)?;
     let marked = value.shape != Shape::Run || matches!(before.last(), Some(b'"' | b'\''));
     // "invalid token: expired" is a message, "token: 9f86d081884c7d65" is a secret.
-    let looks_secret = secret.len() >= 16
-        || (secret.len() >= 6 && secret.iter().any(u8::is_ascii_digit))
-        || !ends_with_any(name, &["token"]);
+    let looks_secret =
+        secret.len() >= 16 || (secret.len() >= 6 && secret.iter().any(u8::is_ascii_digit)) || !ends_with_any(name, &["token"]);
     let literal = matches!(secret, b"null" | b"true" | b"false");
     ((marked || looks_secret) && !literal).then(|| value.range())
 }
@@ -115,11 +112,7 @@ fn after_bearer(bytes: &[u8], at: usize) -> Range {
     }
     let (start, end) = value(bytes, at + 1).range();
     // Prose speaks of "bearer tokens".
-    let prose = ["token", "tokens"].iter().any(|word| {
-        bytes
-            .get(start..end)
-            .is_some_and(|run| run == word.as_bytes())
-    });
+    let prose = ["token", "tokens"].iter().any(|word| bytes.get(start..end).is_some_and(|run| run == word.as_bytes()));
     (!prose).then_some((start, end))
 }
 
@@ -136,17 +129,9 @@ fn web_token(bytes: &[u8], at: usize) -> Range {
         return None;
     }
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let length = bytes
-        .get(at..)?
-        .iter()
-        .take_while(|byte| is_part(byte))
-        .count();
+    let length = bytes.get(at..)?.iter().take_while(|byte| is_part(byte)).count();
     let end = at + length;
-    let dots = bytes
-        .get(at..end)?
-        .iter()
-        .filter(|byte| **byte == b'.')
-        .count();
+    let dots = bytes.get(at..end)?.iter().filter(|byte| **byte == b'.').count();
     (length >= 20 && dots >= 2).then_some((at, end))
 }
 
@@ -160,10 +145,7 @@ fn private_key(text: &str, at: usize) -> Range {
     if !rest.get(..heading_end)?.contains("PRIVATE KEY") {
         return None;
     }
-    let end = rest
-        .get(heading_end..)?
-        .find("PRIVATE KEY-----")
-        .map_or(rest.len(), |found| heading_end + found + 16);
+    let end = rest.get(heading_end..)?.find("PRIVATE KEY-----").map_or(rest.len(), |found| heading_end + found + 16);
     Some((at, at + end))
 }
 
@@ -171,12 +153,8 @@ fn private_key(text: &str, at: usize) -> Range {
 fn user_information(bytes: &[u8], start: usize) -> Range {
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'<>\\".contains(byte);
     let authority = bytes.get(start..)?;
-    let authority =
-        authority.get(..authority.iter().position(is_end).unwrap_or(authority.len()))?;
-    authority
-        .iter()
-        .rposition(|byte| *byte == b'@')
-        .map(|at| (start, start + at))
+    let authority = authority.get(..authority.iter().position(is_end).unwrap_or(authority.len()))?;
+    authority.iter().rposition(|byte| *byte == b'@').map(|at| (start, start + at))
 }
 
 /// The value of a secret header: inside its quotes or brackets, else up to the end of its line.
@@ -187,10 +165,7 @@ fn header_value(bytes: &[u8], from: usize) -> (usize, usize) {
     }
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n' | b'"' | b'\'' | b'\\' | b',');
     let rest = bytes.get(value.start..).unwrap_or_default();
-    (
-        value.start,
-        value.start + rest.iter().position(is_end).unwrap_or(rest.len()),
-    )
+    (value.start, value.start + rest.iter().position(is_end).unwrap_or(rest.len()))
 }
 
 /// How a value is marked off.
@@ -226,28 +201,16 @@ fn value(bytes: &[u8], from: usize) -> Found {
         let rest = bytes.get(start + 1..).unwrap_or_default();
         let quoted = matches!(rest.first(), Some(b'"' | b'\'' | b'\\'));
         // A bracket inside a quoted item does not end the list.
-        let ends = |index: usize| {
-            index == 0 || !quoted || matches!(rest.get(index - 1), Some(b'"' | b'\''))
-        };
-        let end = (0..rest.len())
-            .find(|index| rest.get(*index) == Some(&b']') && ends(*index))
-            .unwrap_or(rest.len());
-        return Found {
-            start: start + 1,
-            end: start + 1 + end,
-            shape: Shape::List,
-        };
+        let ends = |index: usize| index == 0 || !quoted || matches!(rest.get(index - 1), Some(b'"' | b'\''));
+        let end = (0..rest.len()).find(|index| rest.get(*index) == Some(&b']') && ends(*index)).unwrap_or(rest.len());
+        return Found { start: start + 1, end: start + 1 + end, shape: Shape::List };
     }
     let mut quote = start;
     while at(quote) == Some(b'\\') {
         quote += 1;
     }
     let Some(mark @ (b'"' | b'\'')) = at(quote) else {
-        return Found {
-            start,
-            end: run(bytes, start),
-            shape: Shape::Run,
-        };
+        return Found { start, end: run(bytes, start), shape: Shape::Run };
     };
     let escapes = quote - start;
     start = quote + 1;
@@ -255,27 +218,15 @@ fn value(bytes: &[u8], from: usize) -> Found {
     while let Some(byte) = at(end) {
         if byte == mark {
             let before = bytes.get(start..end).unwrap_or_default();
-            let backslashes = before
-                .iter()
-                .rev()
-                .take_while(|byte| **byte == b'\\')
-                .count();
+            let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
             // The closing mark is escaped as often as the opening one; one more escape makes it part of the value.
             if backslashes == escapes || (escapes == 0 && backslashes % 2 == 0) {
-                return Found {
-                    start,
-                    end: end - backslashes.min(escapes),
-                    shape: Shape::Quoted,
-                };
+                return Found { start, end: end - backslashes.min(escapes), shape: Shape::Quoted };
             }
         }
         end += 1;
     }
-    Found {
-        start,
-        end,
-        shape: Shape::Quoted,
-    }
+    Found { start, end, shape: Shape::Quoted }
 }
 
 /// The end of a run of characters that can belong to a token.
@@ -288,16 +239,12 @@ fn run(bytes: &[u8], start: usize) -> usize {
 /// A name without the white space, quotes and backslashes behind it.
 fn trim_name(bytes: &[u8]) -> &[u8] {
     let is_name = |byte: &u8| !matches!(byte, b' ' | b'"' | b'\'' | b'\\');
-    bytes
-        .get(..bytes.iter().rposition(is_name).map_or(0, |last| last + 1))
-        .unwrap_or_default()
+    bytes.get(..bytes.iter().rposition(is_name).map_or(0, |last| last + 1)).unwrap_or_default()
 }
 
 fn ends_with_any(bytes: &[u8], words: &[&str]) -> bool {
     words.iter().any(|word| {
         let start = bytes.len().checked_sub(word.len());
-        start
-            .and_then(|start| bytes.get(start..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
+        start.and_then(|start| bytes.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
     })
 }

@@ -19,9 +19,7 @@ pub(super) struct TextLogger {
 
 impl TextLogger {
     pub(super) fn new() -> TextLogger {
-        TextLogger {
-            inner: SimpleLogger::new(),
-        }
+        TextLogger { inner: SimpleLogger::new() }
     }
 }
 
@@ -38,13 +36,7 @@ impl Log for TextLogger {
         // SimpleLogger panics if it cannot write, so the time goes first, by our own hand: when that fails, the record
         // is dropped. The lock is reentrant and keeps both halves of the line together.
         let mut standard_error = std::io::stderr().lock();
-        if write!(
-            standard_error,
-            "{} ",
-            humantime::format_rfc3339_millis(SystemTime::now())
-        )
-        .is_err()
-        {
+        if write!(standard_error, "{} ", humantime::format_rfc3339_millis(SystemTime::now())).is_err() {
             return;
         }
         self.inner.log(
@@ -74,16 +66,10 @@ struct Fields<'text> {
 impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let shown = value.to_string();
-        let shown = if is_secret_name(key.as_str()) {
-            MASK.into()
-        } else {
-            mask(&shown)
-        };
+        let shown = if is_secret_name(key.as_str()) { MASK.into() } else { mask(&shown) };
         // Writing to a String cannot fail.
         let _ = write!(self.text, " {key}=");
-        if shown.is_empty()
-            || shown.contains(|character: char| character.is_whitespace() || character == '"')
-        {
+        if shown.is_empty() || shown.contains(|character: char| character.is_whitespace() || character == '"') {
             let _ = write!(self.text, "{shown:?}");
         } else {
             push_visible(self.text, &shown);
@@ -115,15 +101,7 @@ mod tests {
             ("token", Value::from("canary")),
             ("empty", Value::from("")),
         ];
-        let text = message(
-            &Record::builder()
-                .args(format_args!("a\nb \u{1b}[1m token=canary"))
-                .key_values(&fields)
-                .build(),
-        );
-        assert_eq!(
-            text,
-            "a\\nb \\u{1b}[1m token=*** port=8080 error=\"no \\\"route\\\" to host\\n\" token=*** empty=\"\""
-        );
+        let text = message(&Record::builder().args(format_args!("a\nb \u{1b}[1m token=canary")).key_values(&fields).build());
+        assert_eq!(text, "a\\nb \\u{1b}[1m token=*** port=8080 error=\"no \\\"route\\\" to host\\n\" token=*** empty=\"\"");
     }
 }

@@ -11,9 +11,9 @@ use pipeops_agent_core::message::Header;
 use pipeops_agent_core::streams::{Body, Input, Open, UpstreamError};
 use tokio::sync::Semaphore;
 
+use super::Reports;
 use super::body::RequestBody;
 use super::pool::{Lease, Pool, RequestError};
-use super::Reports;
 
 /// Carries an exchange out and reports how it goes. Being dropped is how it is aborted.
 pub(super) async fn run(open: Open, body: RequestBody, pool: Arc<Pool>, permissions: Arc<Semaphore>, reports: Reports) {
@@ -78,7 +78,12 @@ async fn next_data(incoming: &mut Incoming) -> Option<hyper::Result<Bytes>> {
     }
 }
 
-async fn send(open: Open, body: RequestBody, pool: &Pool, reports: &Reports) -> Result<(Lease, Response<Incoming>), UpstreamError> {
+async fn send(
+    open: Open,
+    body: RequestBody,
+    pool: &Pool,
+    reports: &Reports,
+) -> Result<(Lease, Response<Incoming>), UpstreamError> {
     let mut lease = pool.lease().await.map_err(|error| unreachable(&error))?;
     let again = lease.is_reused().then(|| repeatable(&open)).flatten();
     let request = request(&open, body, pool)?;
@@ -86,7 +91,9 @@ async fn send(open: Open, body: RequestBody, pool: &Pool, reports: &Reports) -> 
         Ok(response) => Ok((lease, response)),
         // The server may have closed an idle connection at the moment it was taken. What can be repeated is repeated, once.
         Err(RequestError::Http(_)) if again.is_some() => {
-            let body = again.unwrap_or_default().map_or_else(RequestBody::empty, |bytes| RequestBody::whole(open.key, bytes, reports.clone()));
+            let body = again
+                .unwrap_or_default()
+                .map_or_else(RequestBody::empty, |bytes| RequestBody::whole(open.key, bytes, reports.clone()));
             let request = self::request(&open, body, pool)?;
             let mut lease = pool.connect().await.map_err(|error| unreachable(&error))?;
             let response = lease.send(request).await.map_err(|error| unreachable(&error))?;
@@ -125,12 +132,15 @@ fn unreachable(error: &RequestError) -> UpstreamError {
     log::debug!(error = error.to_string(); "Request to the Kubernetes API failed");
     match error {
         RequestError::ConnectTimeout => UpstreamError::Unreachable("the Kubernetes API did not answer in time"),
-        RequestError::Connect(ConnectError::Resolve { .. }) => UpstreamError::Unreachable("the Kubernetes API's name cannot be resolved"),
-        RequestError::Connect(ConnectError::Tcp { .. }) => UpstreamError::Unreachable("the Kubernetes API does not accept connections"),
+        RequestError::Connect(ConnectError::Resolve { .. }) => {
+            UpstreamError::Unreachable("the Kubernetes API's name cannot be resolved")
+        }
+        RequestError::Connect(ConnectError::Tcp { .. }) => {
+            UpstreamError::Unreachable("the Kubernetes API does not accept connections")
+        }
         RequestError::Connect(ConnectError::Name(_) | ConnectError::Tls(_)) => {
             UpstreamError::Unreachable("TLS to the Kubernetes API failed")
         }
         RequestError::Http(_) => UpstreamError::Broken("the Kubernetes API ended the connection without an answer"),
     }
 }
-

@@ -7,11 +7,7 @@ use super::io::Beat;
 use crate::time::Instant;
 
 /// The pauses before the retries. After the last one the connection is given up.
-const RETRIES: [Duration; 3] = [
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
+const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
 /// A beat that has not left by then has failed.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// With a plane that acknowledges beats, silence for so long after one is a failure.
@@ -35,14 +31,8 @@ pub(super) enum Step {
     Nothing,
     Beat,
     Succeeded,
-    Retry {
-        error: String,
-        retry: u32,
-        after: Duration,
-    },
-    GiveUp {
-        error: String,
-    },
+    Retry { error: String, retry: u32, after: Duration },
+    GiveUp { error: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +48,7 @@ pub(super) struct Pulse {
 
 impl Pulse {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            stage: Stage::Resting { next: now },
-            beat: Beat(0),
-            started: now,
-            retries: 0,
-            answerable_until: None,
-        }
+        Self { stage: Stage::Resting { next: now }, beat: Beat(0), started: now, retries: 0, answerable_until: None }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -81,29 +65,18 @@ impl Pulse {
         }
         self.beat = Beat(self.beat.0.saturating_add(1));
         self.started = now;
-        self.stage = Stage::Writing {
-            deadline: now + WRITE_LIMIT,
-        };
+        self.stage = Stage::Writing { deadline: now + WRITE_LIMIT };
         self.answerable_until = Some(now + ANSWER_LIMIT);
         self.beat
     }
 
-    pub(super) fn on_written(
-        &mut self,
-        now: Instant,
-        beat: Beat,
-        acknowledges: bool,
-        interval: Duration,
-    ) -> Step {
+    pub(super) fn on_written(&mut self, now: Instant, beat: Beat, acknowledges: bool, interval: Duration) -> Step {
         if beat != self.beat || !matches!(self.stage, Stage::Writing { .. }) {
             return Step::Nothing;
         }
         let next = (self.started + interval).max(now);
         if acknowledges {
-            self.stage = Stage::Listening {
-                deadline: now + ANSWER_LIMIT,
-                next,
-            };
+            self.stage = Stage::Listening { deadline: now + ANSWER_LIMIT, next };
             Step::Nothing
         } else {
             self.settle(next)
@@ -137,14 +110,8 @@ impl Pulse {
         }
         match self.stage {
             Stage::Resting { .. } | Stage::Failed { .. } => Step::Beat,
-            Stage::Writing { .. } => self.fail(
-                now,
-                "failed to send heartbeat: not written within 5s".into(),
-            ),
-            Stage::Listening { .. } => self.fail(
-                now,
-                "failed to send heartbeat: nothing heard for 10s after it".into(),
-            ),
+            Stage::Writing { .. } => self.fail(now, "failed to send heartbeat: not written within 5s".into()),
+            Stage::Listening { .. } => self.fail(now, "failed to send heartbeat: nothing heard for 10s after it".into()),
         }
     }
 
@@ -159,11 +126,7 @@ impl Pulse {
             Some(&after) => {
                 self.retries += 1;
                 self.stage = Stage::Failed { next: now + after };
-                Step::Retry {
-                    error,
-                    retry: u32::try_from(self.retries).unwrap_or(u32::MAX),
-                    after,
-                }
+                Step::Retry { error, retry: u32::try_from(self.retries).unwrap_or(u32::MAX), after }
             }
             None => Step::GiveUp { error },
         }

@@ -105,36 +105,20 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, .. } => write!(
-                formatter,
-                "the server answered the upgrade with status {status}"
-            ),
+            Self::Refused { status, .. } => write!(formatter, "the server answered the upgrade with status {status}"),
             Self::Transport { text } => formatter.write_str(text),
             Self::Closed { code: 1006, reason } if reason.is_empty() => {
                 formatter.write_str("websocket: close 1006 (abnormal closure): unexpected EOF")
             }
             Self::Closed { code, reason } => {
                 write!(formatter, "websocket: close {code} ({})", close_name(*code))?;
-                if reason.is_empty() {
-                    Ok(())
-                } else {
-                    write!(formatter, ": {reason}")
-                }
+                if reason.is_empty() { Ok(()) } else { write!(formatter, ": {reason}") }
             }
             Self::TimedOut(stage) => write!(formatter, "timed out {stage}"),
-            Self::RegistrationRefused(text) => write!(
-                formatter,
-                "the control plane refused the registration: {text}"
-            ),
-            Self::NotRegistered(text) => write!(
-                formatter,
-                "the control plane does not know this cluster: {text}"
-            ),
-            Self::Silent => formatter
-                .write_str("nothing was heard from the control plane within the liveness bound"),
-            Self::HeartbeatsFailed => {
-                formatter.write_str("a heartbeat and all of its retries failed")
-            }
+            Self::RegistrationRefused(text) => write!(formatter, "the control plane refused the registration: {text}"),
+            Self::NotRegistered(text) => write!(formatter, "the control plane does not know this cluster: {text}"),
+            Self::Silent => formatter.write_str("nothing was heard from the control plane within the liveness bound"),
+            Self::HeartbeatsFailed => formatter.write_str("a heartbeat and all of its retries failed"),
         }
     }
 }

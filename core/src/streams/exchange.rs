@@ -23,18 +23,9 @@ pub(super) type Head = (u16, Vec<Header>);
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Goes out in parts as it comes.
-    Streamed {
-        head: Option<Head>,
-        chunks: VecDeque<Bytes>,
-        queued: usize,
-        sent: u64,
-        head_sent: bool,
-    },
+    Streamed { head: Option<Head>, chunks: VecDeque<Bytes>, queued: usize, sent: u64, head_sent: bool },
     /// Is collected and goes out as one message.
-    Buffered {
-        head: Option<Head>,
-        blocks: VecDeque<Vec<u8>>,
-    },
+    Buffered { head: Option<Head>, blocks: VecDeque<Vec<u8>> },
 }
 
 /// How an exchange ended on the backend's side.
@@ -105,16 +96,9 @@ impl Exchange {
 pub(super) fn collect(blocks: &mut VecDeque<Vec<u8>>, data: &[u8]) {
     let mut rest = data;
     while !rest.is_empty() {
-        if blocks
-            .back()
-            .is_none_or(|block| block.len() == RESPONSE_BLOCK)
-        {
+        if blocks.back().is_none_or(|block| block.len() == RESPONSE_BLOCK) {
             // The first block grows as needed, because most answers are small; the others are filled.
-            blocks.push_back(if blocks.is_empty() {
-                Vec::new()
-            } else {
-                Vec::with_capacity(RESPONSE_BLOCK)
-            });
+            blocks.push_back(if blocks.is_empty() { Vec::new() } else { Vec::with_capacity(RESPONSE_BLOCK) });
         }
         let Some(block) = blocks.back_mut() else {
             return;
@@ -127,15 +111,8 @@ pub(super) fn collect(blocks: &mut VecDeque<Vec<u8>>, data: &[u8]) {
 
 /// The headers of an answer without those of the hop that it came over.
 pub(super) fn answer_headers(headers: Vec<Header>) -> Vec<Header> {
-    if !headers
-        .iter()
-        .any(|header| is_hop_by_hop(&header.name, &headers))
-    {
+    if !headers.iter().any(|header| is_hop_by_hop(&header.name, &headers)) {
         return headers;
     }
-    headers
-        .iter()
-        .filter(|header| !is_hop_by_hop(&header.name, &headers))
-        .cloned()
-        .collect()
+    headers.iter().filter(|header| !is_hop_by_hop(&header.name, &headers)).cloned().collect()
 }

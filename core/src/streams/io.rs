@@ -31,8 +31,10 @@ pub enum Input {
     WallClock(u64),
     /// A message of the plane.
     FromPlane(FromPlane),
-    /// A binary message of the plane, not JSON.
+    /// A binary message of the plane: the body that is awaited.
     BinaryBody(Bytes),
+    /// Another message came where a binary body was announced.
+    NoBinaryBody,
     /// The backend answered.
     Head {
         /// Which exchange.
@@ -197,8 +199,7 @@ impl fmt::Display for UpstreamError {
             | Self::Unsupported(text) => formatter.write_str(text),
             Self::Deadline => formatter.write_str("the exchange took longer than it may"),
             Self::Denied(refusal) => write!(formatter, "{refusal} (rule {})", refusal.rule()),
-            Self::Backpressure => formatter
-                .write_str("the backend does not take the request body as fast as it comes"),
+            Self::Backpressure => formatter.write_str("the backend does not take the request body as fast as it comes"),
             Self::ShuttingDown => formatter.write_str("the agent is shutting down"),
         }
     }

@@ -35,61 +35,36 @@ impl Streams {
     pub(super) fn on_request(&mut self, request: ProxyRequest) {
         let id: Arc<str> = request.id.as_str().into();
         if self.ids.contains_key(&id) {
-            self.outputs
-                .push_back(Output::Event(Event::Duplicate { id }));
+            self.outputs.push_back(Output::Event(Event::Duplicate { id }));
             return;
         }
         if self.draining {
             return self.refuse(id, request.streamed_answer, &UpstreamError::ShuttingDown);
         }
         if self.exchanges.len() >= self.limits.exchanges {
-            return self.refuse(
-                id,
-                request.streamed_answer,
-                &UpstreamError::Overloaded("too many exchanges at once"),
-            );
+            return self.refuse(id, request.streamed_answer, &UpstreamError::Overloaded("too many exchanges at once"));
         }
         match self.decide(&request) {
             Decision::Refuse(error) => self.refuse(id, request.streamed_answer, &error),
-            Decision::Answer {
-                status,
-                reason,
-                message,
-            } => self.answer(&request, id, status, reason, &message),
-            Decision::Open {
-                method,
-                uri,
-                headers,
-            } => self.admit(request, id, method, uri, headers),
+            Decision::Answer { status, reason, message } => self.answer(&request, id, status, reason, &message),
+            Decision::Open { method, uri, headers } => self.admit(request, id, method, uri, headers),
         }
     }
 
     fn decide(&self, request: &ProxyRequest) -> Decision {
         let service = &request.service;
-        let names_service =
-            !service.name.is_empty() || !service.namespace.is_empty() || service.port != 0;
+        let names_service = !service.name.is_empty() || !service.namespace.is_empty() || service.port != 0;
         let denied = |refusal: Refusal| Decision::Answer {
             status: 403,
             reason: "Forbidden",
-            message: alloc::format!(
-                "the agent's policy does not allow this: {refusal} (rule {})",
-                refusal.rule()
-            ),
+            message: alloc::format!("the agent's policy does not allow this: {refusal} (rule {})", refusal.rule()),
         };
-        let upgrade = request.upgrade
-            || request
-                .headers
-                .iter()
-                .any(|header| header.name.eq_ignore_ascii_case("upgrade"));
+        let upgrade = request.upgrade || request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("upgrade"));
         if upgrade {
-            return Decision::Refuse(UpstreamError::Unsupported(
-                "this version of the agent does not carry upgraded connections",
-            ));
+            return Decision::Refuse(UpstreamError::Unsupported("this version of the agent does not carry upgraded connections"));
         }
         if names_service {
-            return Decision::Refuse(UpstreamError::Unsupported(
-                "this version of the agent does not carry requests to services",
-            ));
+            return Decision::Refuse(UpstreamError::Unsupported("this version of the agent does not carry requests to services"));
         }
         if request.path.is_empty() {
             return denied(Refusal::EmptyPath);
@@ -115,59 +90,30 @@ impl Streams {
             Err(refusal) => return denied(refusal),
         }
         match self.policy.kubernetes_headers(&request.headers) {
-            Ok(Authorized::Headers(headers)) => Decision::Open {
-                method,
-                uri,
-                headers,
-            },
+            Ok(Authorized::Headers(headers)) => Decision::Open { method, uri, headers },
             Ok(Authorized::Unauthorized) => Decision::Answer {
                 status: 401,
                 reason: "Unauthorized",
-                message:
-                    "the request carries no single Authorization, and the agent never lends its own"
-                        .into(),
+                message: "the request carries no single Authorization, and the agent never lends its own".into(),
             },
             Err(refusal) => denied(refusal),
         }
     }
 
     /// An answer that comes from the agent itself.
-    fn answer(
-        &mut self,
-        request: &ProxyRequest,
-        id: Arc<str>,
-        status: u16,
-        reason: &str,
-        message: &str,
-    ) {
+    fn answer(&mut self, request: &ProxyRequest, id: Arc<str>, status: u16, reason: &str, message: &str) {
         let body = status_object(status, reason, message);
         if !self.budget.take(body.len()) {
-            return self.refuse(
-                id,
-                request.streamed_answer,
-                &UpstreamError::Overloaded("the agent's buffers are full"),
-            );
+            return self.refuse(id, request.streamed_answer, &UpstreamError::Overloaded("the agent's buffers are full"));
         }
-        self.outputs.push_back(Output::Event(Event::Answered {
-            id: id.clone(),
-            status,
-            message: message.into(),
-        }));
+        self.outputs.push_back(Output::Event(Event::Answered { id: id.clone(), status, message: message.into() }));
         let key = self.key();
-        let headers = Vec::from([Header {
-            name: "Content-Type".into(),
-            value: "application/json".into(),
-        }]);
+        let headers = Vec::from([Header { name: "Content-Type".into(), value: "application/json".into() }]);
         let mut exchange = self.exchange(id, request.streamed_answer, (self.now, false));
         exchange.head_seen = true;
         exchange.held = body.len();
         match &mut exchange.answer {
-            Answer::Streamed {
-                head,
-                chunks,
-                queued,
-                ..
-            } => {
+            Answer::Streamed { head, chunks, queued, .. } => {
                 *head = Some((status, headers));
                 *queued = body.len();
                 chunks.push_back(body.into());
@@ -183,14 +129,7 @@ impl Streams {
         self.exchanges.insert(key, exchange);
     }
 
-    fn admit(
-        &mut self,
-        request: ProxyRequest,
-        id: Arc<str>,
-        method: String,
-        uri: String,
-        headers: Vec<Header>,
-    ) {
+    fn admit(&mut self, request: ProxyRequest, id: Arc<str>, method: String, uri: String, headers: Vec<Header>) {
         let streamed = request.streamed_answer;
         let size = match &request.body {
             RequestBody::Whole(body) => body.len(),
@@ -200,9 +139,7 @@ impl Streams {
             return self.refuse(
                 id,
                 streamed,
-                &UpstreamError::Overloaded(
-                    "the request body does not fit into the agent's buffers",
-                ),
+                &UpstreamError::Overloaded("the request body does not fit into the agent's buffers"),
             );
         }
         let key = self.key();
@@ -210,21 +147,10 @@ impl Streams {
         let deadline = self.deadline(&request.time_limit, streamed, awaits_binary);
         let mut exchange = self.exchange(id, streamed, deadline);
         exchange.uploading = size;
-        let open = |body| {
-            Box::new(Open {
-                key,
-                target: Target::KubernetesApi,
-                method,
-                uri,
-                headers,
-                body,
-            })
-        };
+        let open = |body| Box::new(Open { key, target: Target::KubernetesApi, method, uri, headers, body });
         match request.body {
             RequestBody::None => self.outputs.push_back(Output::Open(open(Body::None))),
-            RequestBody::Whole(body) => self
-                .outputs
-                .push_back(Output::Open(open(Body::Whole(body)))),
+            RequestBody::Whole(body) => self.outputs.push_back(Output::Open(open(Body::Whole(body)))),
             RequestBody::Chunked => {
                 exchange.upload = Upload::Open;
                 self.outputs.push_back(Output::Open(open(Body::Fed)));
@@ -248,27 +174,13 @@ impl Streams {
         self.exchanges.insert(key, exchange);
     }
 
-    fn exchange(
-        &self,
-        id: Arc<str>,
-        streamed: bool,
-        (deadline, deadline_is_default): (Instant, bool),
-    ) -> Exchange {
+    fn exchange(&self, id: Arc<str>, streamed: bool, (deadline, deadline_is_default): (Instant, bool)) -> Exchange {
         Exchange {
             id,
             answer: if streamed {
-                Answer::Streamed {
-                    head: None,
-                    chunks: VecDeque::new(),
-                    queued: 0,
-                    sent: 0,
-                    head_sent: false,
-                }
+                Answer::Streamed { head: None, chunks: VecDeque::new(), queued: 0, sent: 0, head_sent: false }
             } else {
-                Answer::Buffered {
-                    head: None,
-                    blocks: VecDeque::new(),
-                }
+                Answer::Buffered { head: None, blocks: VecDeque::new() }
             },
             head_seen: false,
             upload: Upload::Closed,
@@ -293,10 +205,7 @@ impl Streams {
         match limit {
             TimeLimit::After(limit) => (own(*limit), false),
             // A date in the past, or one that a wrong clock makes so, still gets the moment that it takes to fail properly.
-            TimeLimit::At(at) => (
-                own(Duration::from_millis(at.saturating_sub(self.wall_millis))),
-                false,
-            ),
+            TimeLimit::At(at) => (own(Duration::from_millis(at.saturating_sub(self.wall_millis))), false),
             TimeLimit::None if streamed => (own(self.limits.head), true),
             TimeLimit::None => (own(self.limits.buffered), true),
         }
@@ -311,24 +220,10 @@ impl Streams {
         };
         let body = match split_binary_body(&message) {
             Some((id, body)) if *id == *exchange.id => message.slice_ref(body),
-            Some(_) => {
-                return self.fail(
-                    key,
-                    UpstreamError::BadRequest("the binary body is for another request"),
-                );
-            }
-            None => {
-                return self.fail(
-                    key,
-                    UpstreamError::BadRequest("the binary body cannot be read"),
-                );
-            }
+            _ => return self.fail(key, UpstreamError::BadRequest("the binary body is for another request")),
         };
         if !self.budget.take(body.len()) {
-            return self.fail(
-                key,
-                UpstreamError::Overloaded("the request body does not fit into the agent's buffers"),
-            );
+            return self.fail(key, UpstreamError::Overloaded("the request body does not fit into the agent's buffers"));
         }
         exchange.uploading = body.len();
         self.deadlines.remove(&(exchange.deadline, key));
@@ -343,11 +238,7 @@ impl Streams {
     }
 
     pub(super) fn on_body_chunk(&mut self, id: &str, data: Bytes) {
-        let Some((key, exchange)) = self
-            .ids
-            .get(id)
-            .and_then(|key| Some((*key, self.exchanges.get_mut(key)?)))
-        else {
+        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
             return;
         };
         if exchange.upload == Upload::Closed || data.is_empty() {
@@ -363,11 +254,7 @@ impl Streams {
     }
 
     pub(super) fn on_body_end(&mut self, id: &str) {
-        let Some((key, exchange)) = self
-            .ids
-            .get(id)
-            .and_then(|key| Some((*key, self.exchanges.get_mut(key)?)))
-        else {
+        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
             return;
         };
         if exchange.upload == Upload::Open {

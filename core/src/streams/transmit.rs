@@ -20,12 +20,7 @@ pub(super) struct Writing {
 impl Streams {
     /// Appends the next frame's payload to `out` and says where it stands in its message; `None` when nothing is waiting. To be
     /// called when the socket has room, and not more often: what is in here is bounded, what is in the socket's buffer is not.
-    pub fn poll_transmit(
-        &mut self,
-        stamp: &str,
-        base64: Base64,
-        out: &mut Vec<u8>,
-    ) -> Option<Piece> {
+    pub fn poll_transmit(&mut self, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Option<Piece> {
         let piece = self.next_piece(stamp, base64, out);
         self.feed_starved();
         self.tell_drained();
@@ -46,13 +41,10 @@ impl Streams {
 
     fn next_piece(&mut self, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Option<Piece> {
         if let Some(mut writing) = self.writing.take() {
-            return Some(
-                self.write_on(&mut writing, stamp, base64, out)
-                    .unwrap_or_else(|piece| {
-                        self.writing = Some(writing);
-                        piece
-                    }),
-            );
+            return Some(self.write_on(&mut writing, stamp, base64, out).unwrap_or_else(|piece| {
+                self.writing = Some(writing);
+                piece
+            }));
         }
         if let Some(notice) = self.notices.pop_front() {
             encode(&notice, stamp, base64, out);
@@ -65,13 +57,10 @@ impl Streams {
                     return Some(Piece::WHOLE);
                 }
                 Some(Next::Buffered(mut writing)) => {
-                    return Some(
-                        self.write_on(&mut writing, stamp, base64, out)
-                            .unwrap_or_else(|piece| {
-                                self.writing = Some(writing);
-                                piece
-                            }),
-                    );
+                    return Some(self.write_on(&mut writing, stamp, base64, out).unwrap_or_else(|piece| {
+                        self.writing = Some(writing);
+                        piece
+                    }));
                 }
                 None => {}
             }
@@ -80,13 +69,7 @@ impl Streams {
     }
 
     /// Writes one frame. `Ok` when the message is complete, `Err` when there is more of it.
-    fn write_on(
-        &mut self,
-        writing: &mut Writing,
-        stamp: &str,
-        base64: Base64,
-        out: &mut Vec<u8>,
-    ) -> Result<Piece, Piece> {
+    fn write_on(&mut self, writing: &mut Writing, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Result<Piece, Piece> {
         let (piece, taken) = writing.writer.write(stamp, base64, out);
         let taken = taken.min(writing.held);
         writing.held -= taken;
@@ -104,22 +87,12 @@ impl Streams {
         let exchange = self.exchanges.get_mut(&key)?;
         let id = exchange.id.clone();
         match &mut exchange.answer {
-            Answer::Streamed {
-                head,
-                chunks,
-                queued,
-                sent,
-                head_sent,
-            } => {
+            Answer::Streamed { head, chunks, queued, sent, head_sent } => {
                 if let Some((status, headers)) = head.take() {
                     *head_sent = true;
                     let class = exchange.class();
                     self.schedule.ready(key, class);
-                    return Some(Next::Message(Outbound::ResponseHead {
-                        id,
-                        status,
-                        headers,
-                    }));
+                    return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
                 }
                 if let Some(mut data) = chunks.pop_front() {
                     let chunk = data.split_to(data.len().min(MAX_CHUNK));
@@ -169,10 +142,7 @@ fn buffered(
 ) -> Next {
     let error: String = match (ending, answer) {
         (Ending::Complete, Some(((status, headers), blocks))) => {
-            return Next::Buffered(Writing {
-                writer: ResponseWriter::new(id, status, headers, blocks),
-                held,
-            });
+            return Next::Buffered(Writing { writer: ResponseWriter::new(id, status, headers, blocks), held });
         }
         (Ending::Complete, None) => "broken: the backend ended without an answer".into(),
         (Ending::Failed(error), _) => error,

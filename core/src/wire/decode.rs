@@ -10,9 +10,7 @@ use miniserde::json::{self, Object, Value};
 
 use super::fields::{Fields, whole};
 use super::{Base64, MAX_VALUES};
-use crate::message::{
-    FromPlane, Inbound, ProxyRequest, Registration, RequestBody, ServiceFields, TimeLimit,
-};
+use crate::message::{FromPlane, Inbound, ProxyRequest, Registration, RequestBody, ServiceFields, TimeLimit};
 use crate::timestamp;
 
 /// Why a message could not be read at all. There is nobody to answer.
@@ -26,6 +24,8 @@ pub enum DecodeError {
     TooManyValues,
     /// It has no type.
     NoType,
+    /// It is about an exchange and has no id.
+    NoId,
     /// Its id is longer than the protocol can carry, 65,535 bytes.
     LongId,
 }
@@ -37,6 +37,7 @@ impl fmt::Display for DecodeError {
             Self::Syntax => "not a JSON object",
             Self::TooManyValues => "too many values in one message",
             Self::NoType => "no type",
+            Self::NoId => "no request_id",
             Self::LongId => "request_id is too long",
         })
     }
@@ -52,9 +53,12 @@ impl core::error::Error for DecodeError {}
 pub fn decode(message: &[u8], base64: Base64) -> Result<Inbound, DecodeError> {
     let text = core::str::from_utf8(message).map_err(|_| DecodeError::Encoding)?;
     if !few_values(message) {
-        return Err(DecodeError::TooManyValues);
+        return salvage(text, "too many values in one message").ok_or(DecodeError::TooManyValues);
     }
-    let envelope = Envelope::from(json::from_str::<Object>(text).map_err(|_| DecodeError::Syntax)?);
+    let Ok(object) = json::from_str::<Object>(text) else {
+        return salvage(text, "the message is not JSON").ok_or(DecodeError::Syntax);
+    };
+    let envelope = Envelope::from(object);
     let Some(Value::String(kind)) = envelope.kind else {
         return Err(DecodeError::NoType);
     };
@@ -68,11 +72,23 @@ pub fn decode(message: &[u8], base64: Base64) -> Result<Inbound, DecodeError> {
     let payload = match envelope.payload {
         Some(Value::Object(object)) => Payload::Object(Fields(object)),
         None | Some(Value::Null) => Payload::Missing,
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Payload::Odd
-        }
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Payload::Odd,
     };
-    Ok(inbound(kind, request_id, payload, base64))
+    inbound(kind, request_id, payload, base64)
+}
+
+/// The answer to a request that cannot be read as a whole, where its type and id can: somebody is waiting for it.
+fn salvage(text: &str, reason: &'static str) -> Option<Inbound> {
+    let after = |key: &str| Some(text.split_once(key)?.1.trim_start().strip_prefix(':')?.trim_start());
+    let value = |key: &str| {
+        let (value, _) = after(key)?.strip_prefix('"')?.split_once('"')?;
+        (!value.is_empty() && !value.contains('\\') && value.len() <= 1024).then_some(value)
+    };
+    if value("\"type\"")? != "proxy_request" {
+        return None;
+    }
+    let streamed = after("\"supports_response_streaming\"").is_some_and(|rest| rest.starts_with("true"));
+    Some(Inbound::Exchange(FromPlane::Malformed { id: value("\"request_id\"")?.into(), reason, streamed }))
 }
 
 enum Payload {
@@ -90,44 +106,29 @@ impl Payload {
     }
 }
 
-fn inbound(kind: String, request_id: Option<String>, payload: Payload, base64: Base64) -> Inbound {
-    match kind.as_str() {
+fn inbound(kind: String, request_id: Option<String>, payload: Payload, base64: Base64) -> Result<Inbound, DecodeError> {
+    Ok(match kind.as_str() {
         "register_success" => registered(request_id.unwrap_or_default(), payload.fields()),
-        "register_in_progress" => Inbound::RegisterInProgress {
-            request_id: request_id.unwrap_or_default(),
-        },
+        "register_in_progress" => Inbound::RegisterInProgress { request_id: request_id.unwrap_or_default() },
         "heartbeat_ack" => Inbound::HeartbeatAcknowledged,
-        "gateway_hello" => Inbound::GatewayHello {
-            use_yamux: payload.fields().flag(&["use_yamux"]),
-        },
+        "gateway_hello" => Inbound::GatewayHello { use_yamux: payload.fields().flag(&["use_yamux"]) },
         "ping" => Inbound::Ping { request_id },
         "pong" => Inbound::Pong,
         "error" => {
-            let text = payload
-                .fields()
-                .text(&["error", "message"])
-                .unwrap_or_default();
+            let text = payload.fields().text(&["error", "message"]).unwrap_or_default();
             Inbound::Refused { request_id, text }
         }
-        "proxy_request" | "proxy_request_chunk" | "proxy_request_stream_end" | "proxy_cancel" => {
-            match request_id {
-                Some(id) => Inbound::Exchange(exchange(&kind, id, payload, base64)),
-                None => Inbound::Unknown {
-                    kind,
-                    request_id: None,
-                },
-            }
-        }
+        "proxy_request" | "proxy_request_chunk" | "proxy_request_stream_end" | "proxy_cancel" => match request_id {
+            Some(id) => Inbound::Exchange(exchange(&kind, id, payload, base64)),
+            None => return Err(DecodeError::NoId),
+        },
         _ => Inbound::Unknown { kind, request_id },
-    }
+    })
 }
 
 fn registered(request_id: String, mut fields: Fields) -> Inbound {
     let Some(cluster_id) = fields.text(&["cluster_id"]) else {
-        return Inbound::Refused {
-            request_id: Some(request_id),
-            text: "the answer has no cluster_id".into(),
-        };
+        return Inbound::Refused { request_id: Some(request_id), text: "the answer has no cluster_id".into() };
     };
     Inbound::Registered {
         request_id,
@@ -148,20 +149,10 @@ fn exchange(kind: &str, id: String, payload: Payload, base64: Base64) -> FromPla
         "proxy_cancel" => FromPlane::Cancel { id },
         "proxy_request_stream_end" => FromPlane::BodyEnd { id },
         "proxy_request_chunk" => match payload.fields().text(&["data", "chunk"]) {
-            None => FromPlane::BodyChunk {
-                id,
-                data: Bytes::new(),
-            },
+            None => FromPlane::BodyChunk { id, data: Bytes::new() },
             Some(text) => match (base64.decode)(text.as_bytes()) {
-                Some(data) => FromPlane::BodyChunk {
-                    id,
-                    data: data.into(),
-                },
-                None => FromPlane::Malformed {
-                    id,
-                    reason: "the chunk is not base64",
-                    streamed: false,
-                },
+                Some(data) => FromPlane::BodyChunk { id, data: data.into() },
+                None => FromPlane::Malformed { id, reason: "the chunk is not base64", streamed: false },
             },
         },
         _ => request(id, payload, base64),
@@ -172,18 +163,10 @@ fn request(id: String, payload: Payload, base64: Base64) -> FromPlane {
     let mut fields = match payload {
         Payload::Object(fields) => fields,
         Payload::Missing => {
-            return FromPlane::Malformed {
-                id,
-                reason: "the payload is missing",
-                streamed: false,
-            };
+            return FromPlane::Malformed { id, reason: "the payload is missing", streamed: false };
         }
         Payload::Odd => {
-            return FromPlane::Malformed {
-                id,
-                reason: "the payload is not an object",
-                streamed: false,
-            };
+            return FromPlane::Malformed { id, reason: "the payload is not an object", streamed: false };
         }
     };
     let streamed_answer = fields.flag(&["supports_response_streaming"]);
@@ -196,34 +179,22 @@ fn request(id: String, payload: Payload, base64: Base64) -> FromPlane {
     } else if fields.flag(&["body_binary"]) {
         RequestBody::NextBinary
     } else {
-        let encoded = fields
-            .text(&["body_encoding"])
-            .is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
+        let encoded = fields.text(&["body_encoding"]).is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
         match whole_body(fields.any(&["body"]), encoded, base64) {
             Some(body) => body,
             None => {
-                return FromPlane::Malformed {
-                    id,
-                    reason: "the body is not base64",
-                    streamed: streamed_answer,
-                };
+                return FromPlane::Malformed { id, reason: "the body is not base64", streamed: streamed_answer };
             }
         }
     };
     let upgrade = {
-        let (one, other) = (
-            fields.flag(&["is_websocket"]),
-            fields.flag(&["isWebSocket"]),
-        );
+        let (one, other) = (fields.flag(&["is_websocket"]), fields.flag(&["isWebSocket"]));
         one || other
     };
     let service = ServiceFields {
         namespace: fields.text(&["namespace"]).unwrap_or_default(),
         name: fields.text(&["service_name"]).unwrap_or_default(),
-        port: fields
-            .number("service_port")
-            .and_then(|port| u16::try_from(port).ok())
-            .unwrap_or(0),
+        port: fields.number("service_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
     };
     FromPlane::Request(Box::new(ProxyRequest {
         id,
@@ -247,19 +218,12 @@ fn whole_body(body: Option<Value>, encoded: bool, base64: Base64) -> Option<Requ
         Some(value @ (Value::Object(_) | Value::Array(_))) => json::to_string(&value).into_bytes(),
         None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => Vec::new(),
     };
-    Some(if bytes.is_empty() {
-        RequestBody::None
-    } else {
-        RequestBody::Whole(bytes.into())
-    })
+    Some(if bytes.is_empty() { RequestBody::None } else { RequestBody::Whole(bytes.into()) })
 }
 
 /// A deadline wins over a time-out. What cannot be read or is not positive sets no limit.
 fn time_limit(fields: &mut Fields) -> TimeLimit {
-    if let Some(at) = fields
-        .text(&["deadline"])
-        .and_then(|text| timestamp::parse(&text))
-    {
+    if let Some(at) = fields.text(&["deadline"]).and_then(|text| timestamp::parse(&text)) {
         return TimeLimit::At(at);
     }
     let after = match fields.any(&["timeout"]) {
@@ -267,9 +231,7 @@ fn time_limit(fields: &mut Fields) -> TimeLimit {
         Some(Value::String(text)) => timestamp::parse_go_duration(&text),
         _ => None,
     };
-    after
-        .filter(|after| !after.is_zero())
-        .map_or(TimeLimit::None, TimeLimit::After)
+    after.filter(|after| !after.is_zero()).map_or(TimeLimit::None, TimeLimit::After)
 }
 
 /// The keys of the envelope that matter, read without case. Others are dropped.

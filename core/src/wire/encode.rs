@@ -27,11 +27,7 @@ pub fn encode(message: &Outbound, stamp: &str, base64: Base64, out: &mut Vec<u8>
             payload.text("timestamp", stamp);
             payload.close();
         }
-        Outbound::ProtocolFallback {
-            kind,
-            request_id,
-            agent_version,
-        } => {
+        Outbound::ProtocolFallback { kind, request_id, agent_version } => {
             open("protocol_fallback", None, out);
             let mut payload = Members::open(out);
             payload.text("agent_version", agent_version);
@@ -43,22 +39,13 @@ pub fn encode(message: &Outbound, stamp: &str, base64: Base64, out: &mut Vec<u8>
             payload.known_text("original_request_id", request_id.as_deref());
             payload.close();
         }
-        Outbound::Response {
-            id,
-            status,
-            headers,
-            body,
-        } => {
+        Outbound::Response { id, status, headers, body } => {
             open("proxy_response", Some(id), out);
             push_response_start(*status, headers, !body.is_empty(), out);
             base64.push(body, out);
             out.extend_from_slice(response_end(!body.is_empty()));
         }
-        Outbound::ResponseHead {
-            id,
-            status,
-            headers,
-        } => {
+        Outbound::ResponseHead { id, status, headers } => {
             open("proxy_response_header", Some(id), out);
             let mut payload = Members::open(out);
             payload.number("status", u64::from(*status));
@@ -95,10 +82,7 @@ pub struct Piece {
 
 impl Piece {
     /// A message in one piece.
-    pub const WHOLE: Self = Self {
-        first: true,
-        last: true,
-    };
+    pub const WHOLE: Self = Self { first: true, last: true };
 }
 
 /// Writes a buffered answer in pieces of at most [`RESPONSE_BLOCK`] body bytes, each piece the payload of one frame of the same
@@ -122,11 +106,7 @@ impl ResponseWriter {
         blocks: alloc::collections::VecDeque<Vec<u8>>,
     ) -> Self {
         let with_body = blocks.iter().any(|block| !block.is_empty());
-        Self {
-            blocks,
-            start: Some((id, status, headers)),
-            with_body,
-        }
+        Self { blocks, start: Some((id, status, headers)), with_body }
     }
 
     /// Appends the next piece to `out`. Returns where it stands and how many bytes of the body it took.
@@ -183,11 +163,7 @@ fn push_response_start(status: u16, headers: &[Header], with_body: bool, out: &m
 }
 
 const fn response_end(with_body: bool) -> &'static [u8] {
-    if with_body {
-        b"\",\"encoding\":\"base64\"}"
-    } else {
-        b"}"
-    }
+    if with_body { b"\",\"encoding\":\"base64\"}" } else { b"}" }
 }
 
 /// Headers as an object of arrays, values of the same name together, names spelled as Go spells them: there are planes that
@@ -217,11 +193,7 @@ fn canonical(name: &str) -> alloc::string::String {
     let mut upper = true;
     name.chars()
         .map(|c| {
-            let c = if upper {
-                c.to_ascii_uppercase()
-            } else {
-                c.to_ascii_lowercase()
-            };
+            let c = if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
             upper = c == '-';
             c
         })
@@ -245,18 +217,12 @@ fn push_register(register: &Register, stamp: &str, out: &mut Vec<u8>) {
     payload.text("agent_id", &identity.agent_id);
     payload.text("name", &identity.cluster_name);
     // The protocol wants these six in every registration. What is not known is empty, never invented.
-    payload.text(
-        "k8s_version",
-        facts.kubernetes_version.as_deref().unwrap_or_default(),
-    );
+    payload.text("k8s_version", facts.kubernetes_version.as_deref().unwrap_or_default());
     payload.text("hostname", facts.hostname.as_deref().unwrap_or_default());
     payload.text("agent_version", &identity.agent_version);
     payload.text("server_ip", facts.server_ip.as_deref().unwrap_or_default());
     payload.text("region", facts.region.as_deref().unwrap_or_default());
-    payload.text(
-        "cloud_provider",
-        facts.cloud_provider.as_deref().unwrap_or_default(),
-    );
+    payload.text("cloud_provider", facts.cloud_provider.as_deref().unwrap_or_default());
 
     let mut ports = Members::open(payload.key("tunnel_port_config"));
     ports.number("kubernetes_api", 6443);
@@ -296,21 +262,11 @@ fn push_register(register: &Register, stamp: &str, out: &mut Vec<u8>) {
     let mut metadata = Members::open(payload.key("metadata"));
     metadata.text("agent_mode", "vm-agent");
     metadata.text("registration_timestamp", stamp);
-    metadata.text(
-        "registration_mode",
-        if register.cluster_id.is_some() {
-            "resume"
-        } else {
-            "fresh"
-        },
-    );
+    metadata.text("registration_mode", if register.cluster_id.is_some() { "resume" } else { "fresh" });
     metadata.close();
 
     payload.known_text("cluster_id", register.cluster_id.as_deref());
-    payload.known_text(
-        "k8s_service_token",
-        facts.service_token.as_ref().map(|token| token.0.as_str()),
-    );
+    payload.known_text("k8s_service_token", facts.service_token.as_ref().map(|token| token.0.as_str()));
     payload.close();
 }
 

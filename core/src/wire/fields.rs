@@ -12,9 +12,7 @@ pub(crate) struct Fields(pub(crate) Object);
 impl Fields {
     /// The first of `keys` that is there, whatever it is.
     pub(crate) fn any(&mut self, keys: &[&str]) -> Option<Value> {
-        keys.iter()
-            .find_map(|key| self.0.remove(*key))
-            .filter(|value| !matches!(value, Value::Null))
+        keys.iter().find_map(|key| self.0.remove(*key)).filter(|value| !matches!(value, Value::Null))
     }
 
     /// A string that is not empty.
@@ -27,8 +25,7 @@ impl Fields {
 
     /// True only for a real `true`.
     pub(crate) fn flag(&mut self, keys: &[&str]) -> bool {
-        keys.iter()
-            .any(|key| matches!(self.0.remove(*key), Some(Value::Bool(true))))
+        keys.iter().any(|key| matches!(self.0.remove(*key), Some(Value::Bool(true))))
     }
 
     /// A number that is whole and not negative; doubles are cut off as the protocol's other speakers do.
@@ -51,10 +48,7 @@ impl Fields {
                 Value::Array(values) => {
                     for value in values {
                         if let Value::String(value) = value {
-                            headers.push(Header {
-                                name: name.clone(),
-                                value,
-                            });
+                            headers.push(Header { name: name.clone(), value });
                         }
                     }
                 }

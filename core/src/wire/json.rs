@@ -6,10 +6,7 @@ use alloc::vec::Vec;
 pub(crate) fn push_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(position) = rest
-        .iter()
-        .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f)
-    {
+    while let Some(position) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f) {
         let (plain, special) = rest.split_at(position);
         out.extend_from_slice(plain);
         let Some((&byte, tail)) = special.split_first() else {
@@ -102,8 +99,7 @@ impl<'a> Members<'a> {
 
     /// A boolean member.
     pub(crate) fn flag(&mut self, key: &str, value: bool) {
-        self.key(key)
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.key(key).extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Closes the object.
@@ -120,13 +116,7 @@ mod tests {
 
     #[test]
     fn strings_are_read_back_as_they_were() {
-        for text in [
-            "",
-            "plain",
-            "a\"b\\c\nd\re\tf\u{0}\u{1f}\u{7f}g",
-            "äöü €",
-            "\u{2028}",
-        ] {
+        for text in ["", "plain", "a\"b\\c\nd\re\tf\u{0}\u{1f}\u{7f}g", "äöü €", "\u{2028}"] {
             let mut out = Vec::new();
             push_string(text, &mut out);
             let read: String = json::from_str(core::str::from_utf8(&out).unwrap()).unwrap();

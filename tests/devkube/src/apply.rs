@@ -17,12 +17,7 @@ use crate::store::Key;
 use crate::write::{check_shape, check_type, create_in, dry_run, parse_json, replace};
 
 /// The answer's status and the object: an apply may create.
-pub(crate) fn patch(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    body: &Bytes,
-) -> Result<(u16, Arc<Value>), Refusal> {
+pub(crate) fn patch(shared: &Shared, head: &Head, target: &Target, body: &Bytes) -> Result<(u16, Arc<Value>), Refusal> {
     let dry = dry_run(head)?;
     let key = key(target);
     let content_type = head.content_type();
@@ -65,9 +60,7 @@ fn apply(
         return Err(Refusal::invalid("PatchOptions", "", "fieldManager", why));
     }
     let mut wanted = serde_json::from_slice(body).map_err(|error| {
-        Refusal::media_type(format!(
-            "an apply configuration must be written as JSON, which is YAML too: {error}"
-        ))
+        Refusal::media_type(format!("an apply configuration must be written as JSON, which is YAML too: {error}"))
     })?;
     check_shape(&mut wanted)?;
     check_type(key.resource(), &mut wanted)?;

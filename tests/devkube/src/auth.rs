@@ -33,10 +33,8 @@ pub(crate) fn may(rights: Rights, attempt: Attempt<'_>) -> bool {
     match rights {
         Rights::Admin => true,
         Rights::ReadOnly => {
-            let own_question =
-                attempt.resource.starts_with("selfsubject") && attempt.verb == "create";
-            let secret =
-                attempt.group.is_empty() && attempt.resource.split('/').next() == Some("secrets");
+            let own_question = attempt.resource.starts_with("selfsubject") && attempt.verb == "create";
+            let secret = attempt.group.is_empty() && attempt.resource.split('/').next() == Some("secrets");
             let everything = attempt.resource == "*" || attempt.group == "*";
             own_question || (READING.contains(&attempt.verb) && !secret && !everything)
         }
@@ -51,22 +49,11 @@ pub(crate) fn may_read_path(rights: Rights, verb: &str) -> bool {
 pub(crate) fn check(token: &Token, verb: &str, target: &Target) -> Result<(), Refusal> {
     let kind = target.kind();
     let resource = full_name(kind, target.sub.as_deref());
-    if may(
-        token.rights,
-        Attempt {
-            verb,
-            group: kind.group,
-            resource: &resource,
-        },
-    ) {
+    if may(token.rights, Attempt { verb, group: kind.group, resource: &resource }) {
         return Ok(());
     }
     let name = target.name.as_deref().unwrap_or_default();
-    let subject = if name.is_empty() {
-        kind.qualified()
-    } else {
-        format!("{} {name:?}", kind.qualified())
-    };
+    let subject = if name.is_empty() { kind.qualified() } else { format!("{} {name:?}", kind.qualified()) };
     let place = match (&target.namespace, kind.namespaced) {
         (Some(namespace), true) => format!("in the namespace {namespace:?}"),
         (None, _) | (_, false) => "at the cluster scope".into(),
@@ -90,10 +77,7 @@ fn full_name(kind: &Resource, sub: Option<&str>) -> String {
 pub(crate) fn rules(rights: Rights) -> (Value, Value) {
     let paths = |verbs: &[&str]| json!([{"verbs": verbs, "nonResourceURLs": ["*"]}]);
     match rights {
-        Rights::Admin => (
-            json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]),
-            paths(&["*"]),
-        ),
+        Rights::Admin => (json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]), paths(&["*"])),
         Rights::ReadOnly => {
             let mut rules = vec![json!({
                 "verbs": ["create"],
@@ -106,21 +90,18 @@ pub(crate) fn rules(rights: Rights) -> (Value, Value) {
                     continue;
                 }
                 match by_group.last_mut() {
-                    Some((group, plurals)) if *group == resource.group => {
-                        plurals.push(resource.plural)
-                    }
+                    Some((group, plurals)) if *group == resource.group => plurals.push(resource.plural),
                     Some(_) | None => by_group.push((resource.group, vec![resource.plural])),
                 }
                 if resource.is("", "pods") {
-                    by_group
-                        .last_mut()
-                        .into_iter()
-                        .for_each(|(_, plurals)| plurals.push("pods/log"));
+                    by_group.last_mut().into_iter().for_each(|(_, plurals)| plurals.push("pods/log"));
                 }
             }
-            rules.extend(by_group.into_iter().map(|(group, plurals)| {
-                json!({"verbs": READING, "apiGroups": [group], "resources": plurals})
-            }));
+            rules.extend(
+                by_group
+                    .into_iter()
+                    .map(|(group, plurals)| json!({"verbs": READING, "apiGroups": [group], "resources": plurals})),
+            );
             (rules.into(), paths(&["get"]))
         }
     }
@@ -132,45 +113,24 @@ mod tests {
     use crate::route::{Route, route};
 
     fn refusal(verb: &str, path: &str) -> Option<String> {
-        let Ok(Route::Object(target)) = route(path) else {
-            panic!("{path}")
-        };
-        check(&Token::read_only("t", "alice"), verb, &target)
-            .err()
-            .map(|refusal| refusal.message)
+        let Ok(Route::Object(target)) = route(path) else { panic!("{path}") };
+        check(&Token::read_only("t", "alice"), verb, &target).err().map(|refusal| refusal.message)
     }
 
     #[test]
     fn a_reader_reads_everything_but_secrets() {
         assert_eq!(refusal("list", "/api/v1/pods"), None);
-        assert_eq!(
-            refusal("get", "/api/v1/namespaces/default/pods/web-0/log"),
-            None
-        );
+        assert_eq!(refusal("get", "/api/v1/namespaces/default/pods/web-0/log"), None);
         assert!(refusal("list", "/api/v1/secrets").is_some());
-        assert_eq!(
-            refusal(
-                "create",
-                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            ),
-            None
-        );
-        assert!(
-            refusal(
-                "create",
-                "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-            )
-            .is_some()
-        );
+        assert_eq!(refusal("create", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"), None);
+        assert!(refusal("create", "/apis/authorization.k8s.io/v1/subjectaccessreviews").is_some());
     }
 
     #[test]
     fn the_wording_is_the_real_one() {
         assert_eq!(
             refusal("create", "/api/v1/namespaces/default/pods").as_deref(),
-            Some(
-                r#"pods is forbidden: User "alice" cannot create resource "pods" in API group "" in the namespace "default""#
-            ),
+            Some(r#"pods is forbidden: User "alice" cannot create resource "pods" in API group "" in the namespace "default""#),
         );
         assert_eq!(
             refusal("delete", "/apis/apps/v1/namespaces/a/deployments/b").as_deref(),
@@ -180,9 +140,7 @@ mod tests {
         );
         assert_eq!(
             refusal("list", "/api/v1/secrets").as_deref(),
-            Some(
-                r#"secrets is forbidden: User "alice" cannot list resource "secrets" in API group "" at the cluster scope"#
-            ),
+            Some(r#"secrets is forbidden: User "alice" cannot list resource "secrets" in API group "" at the cluster scope"#),
         );
     }
 

@@ -38,13 +38,8 @@ impl Behaviours {
 
     /// The longest prefix wins.
     pub(crate) fn of(&self, path: &str) -> Option<Behaviour> {
-        let matching = self
-            .0
-            .iter()
-            .filter(|(prefix, _)| path.starts_with(prefix.as_str()));
-        matching
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map(|(_, behaviour)| *behaviour)
+        let matching = self.0.iter().filter(|(prefix, _)| path.starts_with(prefix.as_str()));
+        matching.max_by_key(|(prefix, _)| prefix.len()).map(|(_, behaviour)| *behaviour)
     }
 }
 

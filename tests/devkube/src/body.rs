@@ -73,34 +73,16 @@ pub(crate) struct Script {
 const FLUSH_POLL: Duration = Duration::from_millis(2);
 
 impl Body {
-    pub(crate) fn new(
-        source: Source,
-        behaviour: Option<Behaviour>,
-        flushes: Flushes,
-        live: Live,
-    ) -> Body {
-        let mut body = Body {
-            source,
-            fault: None,
-            flushes,
-            _live: live,
-        };
+    pub(crate) fn new(source: Source, behaviour: Option<Behaviour>, flushes: Flushes, live: Live) -> Body {
+        let mut body = Body { source, fault: None, flushes, _live: live };
         match behaviour {
             Some(Behaviour::HangBody) => body.break_with(Step::Hang),
             Some(Behaviour::CutBody) => body.break_with(Step::Cut),
             Some(Behaviour::SlowBody { chunk, interval }) => {
                 if let Source::Whole(bytes) = &body.source {
                     let size = Some(bytes.len() as u64);
-                    let slow = Step::Slow {
-                        rest: bytes.clone(),
-                        chunk: chunk.max(1),
-                        interval,
-                    };
-                    body.source = Source::Script(Script {
-                        steps: VecDeque::from([slow]),
-                        size,
-                        sleep: None,
-                    });
+                    let slow = Step::Slow { rest: bytes.clone(), chunk: chunk.max(1), interval };
+                    body.source = Source::Script(Script { steps: VecDeque::from([slow]), size, sleep: None });
                 }
             }
             Some(Behaviour::Hang | Behaviour::Status(_) | Behaviour::Delay(_)) | None => {}
@@ -122,9 +104,7 @@ impl Body {
             Source::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.source = Source::Done;
-                return Poll::Ready(
-                    Some(Ok(bytes)).filter(|b| b.as_ref().is_ok_and(|b| !b.is_empty())),
-                );
+                return Poll::Ready(Some(Ok(bytes)).filter(|b| b.as_ref().is_ok_and(|b| !b.is_empty())));
             }
             Source::Script(script) => return script.poll(cx, &self.flushes),
             Source::Stream(items) => match ready!(items.poll_recv(cx)) {
@@ -155,13 +135,8 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.get_mut()
-            .poll_data(cx)
-            .map(|end| end.map(|data| data.map(Frame::data)))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.get_mut().poll_data(cx).map(|end| end.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -176,9 +151,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Script(Script {
-                size: Some(size), ..
-            }) => SizeHint::with_exact(*size),
+            Source::Script(Script { size: Some(size), .. }) => SizeHint::with_exact(*size),
             Source::Done => SizeHint::with_exact(0),
             Source::Script(_) | Source::Stream(_) | Source::Mirror(_) => SizeHint::default(),
         }
@@ -195,9 +168,7 @@ impl Mirror {
                 Ok(Ok(bytes)) => {
                     self.shared.recorder().body(self.id, &bytes);
                     let Some(room) = self.room.checked_sub(bytes.len()) else {
-                        return Poll::Ready(Some(Err(io::Error::other(
-                            "the body is longer than the limit",
-                        ))));
+                        return Poll::Ready(Some(Err(io::Error::other("the body is longer than the limit"))));
                     };
                     self.room = room;
                     return Poll::Ready(Some(Ok(bytes)));
@@ -212,11 +183,7 @@ impl Mirror {
 impl Script {
     fn half(bytes: Bytes, end: Step, size: Option<u64>) -> Script {
         let half = bytes.slice(..bytes.len() / 2);
-        Script {
-            steps: VecDeque::from([Step::Data(half), Step::Flush(None), end]),
-            size,
-            sleep: None,
-        }
+        Script { steps: VecDeque::from([Step::Data(half), Step::Flush(None), end]), size, sleep: None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, flushes: &Flushes) -> Poll<Option<io::Result<Bytes>>> {
@@ -236,24 +203,15 @@ impl Script {
                 }
                 Step::Flush(since) => {
                     if since.is_none_or(|since| flushes.count() == since) {
-                        self.steps
-                            .push_front(Step::Flush(since.or_else(|| Some(flushes.count()))));
+                        self.steps.push_front(Step::Flush(since.or_else(|| Some(flushes.count()))));
                         self.sleep = Some(Box::pin(tokio::time::sleep(FLUSH_POLL)));
                     }
                 }
                 Step::Pause(time) => self.sleep = Some(Box::pin(tokio::time::sleep(time))),
-                Step::Slow {
-                    mut rest,
-                    chunk,
-                    interval,
-                } => {
+                Step::Slow { mut rest, chunk, interval } => {
                     let piece = rest.split_to(chunk.min(rest.len()));
                     if !rest.is_empty() {
-                        self.steps.push_front(Step::Slow {
-                            rest,
-                            chunk,
-                            interval,
-                        });
+                        self.steps.push_front(Step::Slow { rest, chunk, interval });
                         self.steps.push_front(Step::Pause(interval));
                     }
                     self.steps.push_front(Step::Data(piece));

@@ -17,11 +17,7 @@ fn set(object: &mut Value, pointer: &str, field: &str, value: impl Into<Value>) 
 }
 
 fn each<'a>(object: &'a mut Value, pointer: &str) -> impl Iterator<Item = &'a mut Value> {
-    object
-        .pointer_mut(pointer)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
+    object.pointer_mut(pointer).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 /// `number` is unique in the store; addresses are made from it.
@@ -37,12 +33,7 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value, number: u64) {
         ("", "namespaces") => {
             let name = object["metadata"]["name"].clone();
             set(object, "/metadata", "labels", json!({}));
-            set(
-                object,
-                "/metadata/labels",
-                "kubernetes.io/metadata.name",
-                name,
-            );
+            set(object, "/metadata/labels", "kubernetes.io/metadata.name", name);
             set(object, "", "spec", json!({"finalizers": ["kubernetes"]}));
             set(object, "", "status", json!({}));
             set(object, "/status", "phase", "Active");
@@ -67,12 +58,7 @@ fn pod_spec(object: &mut Value, at: &str) {
     for container in each(object, &format!("{at}/containers")) {
         set(container, "", "resources", json!({}));
         set(container, "", "imagePullPolicy", "IfNotPresent");
-        set(
-            container,
-            "",
-            "terminationMessagePath",
-            "/dev/termination-log",
-        );
+        set(container, "", "terminationMessagePath", "/dev/termination-log");
         set(container, "", "terminationMessagePolicy", "File");
         for port in each(container, "/ports") {
             set(port, "", "protocol", "TCP");
@@ -87,12 +73,7 @@ fn service(object: &mut Value, number: u64) {
     set(object, "/spec", "sessionAffinity", "None");
     let kind = object["spec"]["type"].clone();
     if kind != "ExternalName" {
-        set(
-            object,
-            "/spec",
-            "clusterIP",
-            format!("10.43.{}.{}", 1 + number / 250 % 250, 2 + number % 250),
-        );
+        set(object, "/spec", "clusterIP", format!("10.43.{}.{}", 1 + number / 250 % 250, 2 + number % 250));
         let address = object["spec"]["clusterIP"].clone();
         if address != "None" {
             set(object, "/spec", "clusterIPs", json!([address]));
@@ -104,22 +85,14 @@ fn service(object: &mut Value, number: u64) {
         let same = port.get("port").cloned().unwrap_or_default();
         set(port, "", "targetPort", same);
         if outside {
-            set(
-                port,
-                "",
-                "nodePort",
-                30_000 + (number + place as u64) % 2_768,
-            );
+            set(port, "", "nodePort", 30_000 + (number + place as u64) % 2_768);
         }
     }
 }
 
 fn secret(object: &mut Value) {
     set(object, "", "type", "Opaque");
-    let Some(texts) = object
-        .as_object_mut()
-        .and_then(|fields| fields.remove("stringData"))
-    else {
+    let Some(texts) = object.as_object_mut().and_then(|fields| fields.remove("stringData")) else {
         return;
     };
     set(object, "", "data", json!({}));
@@ -127,10 +100,7 @@ fn secret(object: &mut Value) {
         return;
     };
     for (name, text) in texts.as_object().into_iter().flatten() {
-        data.insert(
-            name.clone(),
-            STANDARD.encode(text.as_str().unwrap_or_default()).into(),
-        );
+        data.insert(name.clone(), STANDARD.encode(text.as_str().unwrap_or_default()).into());
     }
 }
 
@@ -146,41 +116,23 @@ mod tests {
 
     #[test]
     fn secrets_take_plain_text() {
-        let secret = filled(
-            "secrets",
-            json!({"stringData": {"a": "hi"}, "data": {"b": "eA=="}}),
-        );
-        assert_eq!(
-            secret,
-            json!({"type": "Opaque", "data": {"a": "aGk=", "b": "eA=="}})
-        );
+        let secret = filled("secrets", json!({"stringData": {"a": "hi"}, "data": {"b": "eA=="}}));
+        assert_eq!(secret, json!({"type": "Opaque", "data": {"a": "aGk=", "b": "eA=="}}));
     }
 
     #[test]
     fn services_get_an_address_and_keep_what_they_say() {
         let service = filled("services", json!({"spec": {"ports": [{"port": 80}]}}));
         assert_eq!(service["spec"]["clusterIP"], "10.43.1.9");
-        assert_eq!(
-            service["spec"]["ports"][0],
-            json!({"port": 80, "protocol": "TCP", "targetPort": 80})
-        );
-        assert_eq!(
-            filled("services", json!({"spec": {"clusterIP": "None"}}))["spec"]["clusterIP"],
-            "None"
-        );
+        assert_eq!(service["spec"]["ports"][0], json!({"port": 80, "protocol": "TCP", "targetPort": 80}));
+        assert_eq!(filled("services", json!({"spec": {"clusterIP": "None"}}))["spec"]["clusterIP"], "None");
     }
 
     #[test]
     fn broken_shapes_are_left_alone() {
         for plural in ["pods", "services", "secrets", "namespaces"] {
-            filled(
-                plural,
-                json!({"spec": 7, "metadata": [], "data": 1, "stringData": {"a": 1}, "status": "x"}),
-            );
-            filled(
-                plural,
-                json!({"spec": {"containers": [1, {"ports": 2}], "ports": [3]}}),
-            );
+            filled(plural, json!({"spec": 7, "metadata": [], "data": 1, "stringData": {"a": 1}, "status": "x"}));
+            filled(plural, json!({"spec": {"containers": [1, {"ports": 2}], "ports": [3]}}));
         }
     }
 }

@@ -24,43 +24,20 @@ struct Options {
 }
 
 fn options(head: &Head, body: &Bytes) -> Result<Options, Refusal> {
-    let given = if body.is_empty() {
-        Value::Null
-    } else {
-        parse(head, body)?
-    };
+    let given = if body.is_empty() { Value::Null } else { parse(head, body)? };
     let text = |field: &str| given["preconditions"][field].as_str().map(str::to_owned);
-    let dry = dry_run(head)?
-        || given["dryRun"]
-            .as_array()
-            .is_some_and(|list| list.iter().any(|v| v == "All"));
-    Ok(Options {
-        dry,
-        uid: text("uid"),
-        version: text("resourceVersion"),
-    })
+    let dry = dry_run(head)? || given["dryRun"].as_array().is_some_and(|list| list.iter().any(|v| v == "All"));
+    Ok(Options { dry, uid: text("uid"), version: text("resourceVersion") })
 }
 
-pub(crate) fn delete(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    body: &Bytes,
-) -> Result<Value, Refusal> {
+pub(crate) fn delete(shared: &Shared, head: &Head, target: &Target, body: &Bytes) -> Result<Value, Refusal> {
     let options = options(head, body)?;
     let key = key(target);
-    let object = shared
-        .store()
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| Refusal::not_found(key.resource(), &key.name))?;
+    let object = shared.store().get(&key).cloned().ok_or_else(|| Refusal::not_found(key.resource(), &key.name))?;
     let metadata = &object["metadata"];
     for (given, field) in [(&options.uid, "uid"), (&options.version, "resourceVersion")] {
         if let Some(given) = given.as_deref().filter(|given| metadata[field] != *given) {
-            let why = format!(
-                "Precondition failed: {field} in precondition: {given}, in object meta: {}",
-                metadata[field]
-            );
+            let why = format!("Precondition failed: {field} in precondition: {given}, in object meta: {}", metadata[field]);
             return Err(Refusal::conflict(key.resource(), &key.name, &why));
         }
     }
@@ -85,31 +62,18 @@ fn success(resource: &Resource, object: &Value) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-pub(crate) fn collection(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    body: &Bytes,
-) -> Result<Value, Refusal> {
+pub(crate) fn collection(shared: &Shared, head: &Head, target: &Target, body: &Bytes) -> Result<Value, Refusal> {
     let options = options(head, body)?;
     let selector = selector(&head.query, target)?;
-    let all = shared
-        .store()
-        .list(target.resource, target.namespace.as_deref());
-    let chosen: Vec<(Key, Arc<Value>)> = all
-        .into_iter()
-        .filter(|(_, object)| selector.matches(object))
-        .collect();
+    let all = shared.store().list(target.resource, target.namespace.as_deref());
+    let chosen: Vec<(Key, Arc<Value>)> = all.into_iter().filter(|(_, object)| selector.matches(object)).collect();
     if !options.dry {
         for (key, _) in &chosen {
             remove(shared, key);
         }
     }
     let items: Vec<Arc<Value>> = chosen.into_iter().map(|(_, object)| object).collect();
-    let meta = ListMeta {
-        version: shared.store().version().to_string(),
-        ..ListMeta::default()
-    };
+    let meta = ListMeta { version: shared.store().version().to_string(), ..ListMeta::default() };
     Ok(crate::view::View::Whole.list(target.kind(), &items, &meta, SystemTime::now()))
 }
 
@@ -136,10 +100,7 @@ pub(crate) fn remove(shared: &Shared, key: &Key) -> Option<Arc<Value>> {
 
 fn finish(store: &mut Store, key: &Key) -> Option<Arc<Value>> {
     let object = store.get(key)?;
-    if object["metadata"]["finalizers"]
-        .as_array()
-        .is_none_or(Vec::is_empty)
-    {
+    if object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
         store.remove(key);
         return None;
     }
@@ -154,6 +115,5 @@ fn finish(store: &mut Store, key: &Key) -> Option<Arc<Value>> {
 /// Marked for deletion, and nothing holds it any more.
 pub(crate) fn is_released(object: &Value) -> bool {
     let metadata = &object["metadata"];
-    metadata["deletionTimestamp"].is_string()
-        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+    metadata["deletionTimestamp"].is_string() && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
 }

@@ -104,21 +104,13 @@ mod tests {
     #[test]
     fn the_version_is_taken_apart() {
         let version = version("v1.34.4+devkube");
-        assert_eq!(
-            (version["major"].as_str(), version["minor"].as_str()),
-            (Some("1"), Some("34"))
-        );
+        assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("34")));
     }
 
     #[test]
     fn subresources_follow_their_resource() {
         let list = resource_list("");
-        let names: Vec<&str> = list["resources"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|r| r["name"].as_str())
-            .collect();
+        let names: Vec<&str> = list["resources"].as_array().unwrap().iter().filter_map(|r| r["name"].as_str()).collect();
         assert!(names.contains(&"pods/log") && names.contains(&"nodes/status"));
         assert_eq!(list["groupVersion"], "v1");
         assert_eq!(resource_list("apps")["groupVersion"], "apps/v1");

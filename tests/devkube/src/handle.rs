@@ -38,12 +38,7 @@ impl DevKube {
         let secure = tls.is_some();
         let shared = Arc::new(Shared::new(options));
         let task = tokio::spawn(server::run(listener, tls, Arc::clone(&shared)));
-        Ok(DevKube {
-            shared,
-            address,
-            secure,
-            task: Mutex::new(Some(task)),
-        })
+        Ok(DevKube { shared, address, secure, task: Mutex::new(Some(task)) })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -58,11 +53,7 @@ impl DevKube {
 
     /// Closes the port and every connection; both are closed when this returns. What has been seen can still be read.
     pub async fn shutdown(&self) {
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             task.abort();
             // It was aborted; that is the only result there is.
@@ -103,9 +94,7 @@ impl DevKube {
 
     /// A line in a pod's log; followers get it at once.
     pub fn push_log(&self, namespace: &str, pod: &str, line: &str) {
-        self.shared
-            .logs()
-            .push(namespace, pod, line, SystemTime::now());
+        self.shared.logs().push(namespace, pod, line, SystemTime::now());
         self.shared.log_changed();
     }
 
@@ -166,9 +155,7 @@ impl DevKube {
 
     /// Drops the connection of every running watch in the middle of its answer.
     pub fn cut_watches(&self) {
-        self.shared
-            .cuts
-            .send_modify(|cut| *cut = cut.wrapping_add(1));
+        self.shared.cuts.send_modify(|cut| *cut = cut.wrapping_add(1));
     }
 
     /// Serves these bytes at exactly this path, with their length, to everyone with a token. The path must start with
@@ -178,25 +165,14 @@ impl DevKube {
         if !path.starts_with("/api/") && !path.starts_with("/apis/") {
             return false;
         }
-        self.shared.blobs().insert(
-            path.to_owned(),
-            Blob {
-                content_type: content_type.to_owned(),
-                bytes,
-            },
-        );
+        self.shared.blobs().insert(path.to_owned(), Blob { content_type: content_type.to_owned(), bytes });
         true
     }
 }
 
 impl Drop for DevKube {
     fn drop(&mut self) {
-        if let Some(task) = self
-            .task
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }
     }
@@ -204,25 +180,13 @@ impl Drop for DevKube {
 
 impl std::fmt::Debug for DevKube {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DevKube")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        f.debug_struct("DevKube").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
 fn find(resource: &str, namespace: &str, name: &str) -> Option<Key> {
-    let position = RESOURCES
-        .iter()
-        .position(|r| r.plural == resource || r.qualified() == resource)?;
+    let position = RESOURCES.iter().position(|r| r.plural == resource || r.qualified() == resource)?;
     let namespaced = RESOURCES.get(position).is_some_and(|r| r.namespaced);
-    let namespace = if namespaced {
-        namespace.to_owned()
-    } else {
-        String::new()
-    };
-    Some(Key {
-        resource: position,
-        namespace,
-        name: name.to_owned(),
-    })
+    let namespace = if namespaced { namespace.to_owned() } else { String::new() };
+    Some(Key { resource: position, namespace, name: name.to_owned() })
 }

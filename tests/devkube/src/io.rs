@@ -27,20 +27,12 @@ pub(crate) struct TokioIo<T> {
 
 impl<T> TokioIo<T> {
     pub(crate) fn new(inner: T, flushes: Flushes) -> TokioIo<T> {
-        TokioIo {
-            inner,
-            buffer: vec![0; 16 * 1024].into_boxed_slice(),
-            flushes,
-        }
+        TokioIo { inner, buffer: vec![0; 16 * 1024].into_boxed_slice(), flushes }
     }
 }
 
 impl<T: AsyncRead + Unpin> hyper::rt::Read for TokioIo<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut cursor: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut cursor: hyper::rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let room = cursor.remaining().min(this.buffer.len());
         let Some(space) = this.buffer.get_mut(..room) else {
@@ -54,11 +46,7 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for TokioIo<T> {
 }
 
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for TokioIo<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
     }
 
@@ -77,11 +65,7 @@ impl<T: AsyncWrite + Unpin> hyper::rt::Write for TokioIo<T> {
         self.inner.is_write_vectored()
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, data)
     }
 }

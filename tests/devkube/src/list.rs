@@ -24,11 +24,7 @@ pub(crate) fn key(target: &Target) -> Key {
 }
 
 pub(crate) fn find(shared: &Shared, key: &Key) -> Result<Arc<Value>, Refusal> {
-    shared
-        .store()
-        .get(key)
-        .cloned()
-        .ok_or_else(|| Refusal::not_found(key.resource(), &key.name))
+    shared.store().get(key).cloned().ok_or_else(|| Refusal::not_found(key.resource(), &key.name))
 }
 
 pub(crate) fn get(shared: &Shared, head: &Head, target: &Target) -> Result<Value, Refusal> {
@@ -37,11 +33,7 @@ pub(crate) fn get(shared: &Shared, head: &Head, target: &Target) -> Result<Value
 }
 
 pub(crate) fn selector(query: &Query, target: &Target) -> Result<Selector, Refusal> {
-    Selector::parse(
-        target.kind(),
-        query.get("labelSelector"),
-        query.get("fieldSelector"),
-    )
+    Selector::parse(target.kind(), query.get("labelSelector"), query.get("fieldSelector"))
 }
 
 /// A version out of a query; zero means "any", like none.
@@ -50,9 +42,7 @@ pub(crate) fn version(query: &Query) -> Result<Option<u64>, Refusal> {
         return Ok(None);
     };
     let version: u64 = text.parse().map_err(|_| {
-        Refusal::bad_request(format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: invalid syntax"
-        ))
+        Refusal::bad_request(format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: invalid syntax"))
     })?;
     Ok(Some(version).filter(|v| *v > 0))
 }
@@ -65,20 +55,11 @@ pub(crate) fn list(shared: &Shared, head: &Head, target: &Target) -> Result<Valu
 
 type Page = (Vec<Arc<Value>>, ListMeta);
 
-fn page(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    selector: &Selector,
-) -> Result<Page, Refusal> {
+fn page(shared: &Shared, head: &Head, target: &Target, selector: &Selector) -> Result<Page, Refusal> {
     let query = &head.query;
     let namespace = target.namespace.as_deref();
     let asked = version(query)?;
-    let limit = query
-        .number("limit")
-        .filter(|n| *n > 0)
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(usize::MAX);
+    let limit = query.number("limit").filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let store = shared.store();
     if let Some(asked) = asked.filter(|asked| *asked > store.version()) {
         return Err(Refusal::from_the_future(asked, store.version()));
@@ -93,7 +74,9 @@ fn page(
         }
         None if query.get("resourceVersionMatch") == Some("Exact") => {
             let asked = asked.ok_or_else(|| {
-                Refusal::bad_request("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
+                Refusal::bad_request(
+                    "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+                )
             })?;
             if asked < store.oldest() {
                 return Err(Refusal::too_old(asked, store.oldest()));
@@ -106,11 +89,7 @@ fn page(
     drop(store);
     let mut rest = objects
         .into_iter()
-        .filter(|(key, _)| {
-            after
-                .as_ref()
-                .is_none_or(|after| (&key.namespace, &key.name) > (&after.0, &after.1))
-        })
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| (&key.namespace, &key.name) > (&after.0, &after.1)))
         .filter(|(_, object)| selector.matches(object));
     let mut items = Vec::new();
     let mut last = None;
@@ -119,10 +98,7 @@ fn page(
         last = Some(key);
     }
     let remaining = rest.count();
-    let mut meta = ListMeta {
-        version: at.to_string(),
-        ..ListMeta::default()
-    };
+    let mut meta = ListMeta { version: at.to_string(), ..ListMeta::default() };
     if let Some(last) = last.filter(|_| remaining > 0) {
         meta.next = Some(make_token(at, &last));
         // The real server cannot count what a selector would leave, and says nothing.
@@ -140,14 +116,6 @@ fn open_token(token: &str) -> Result<(u64, (String, String)), Refusal> {
     let invalid = || Refusal::bad_request("continue key is not valid");
     let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
     let token: Value = serde_json::from_slice(&json).map_err(|_| invalid())?;
-    let text = |n: usize| {
-        token["start"][n]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(invalid)
-    };
-    Ok((
-        token["rv"].as_u64().ok_or_else(invalid)?,
-        (text(0)?, text(1)?),
-    ))
+    let text = |n: usize| token["start"][n].as_str().map(str::to_owned).ok_or_else(invalid);
+    Ok((token["rv"].as_u64().ok_or_else(invalid)?, (text(0)?, text(1)?)))
 }

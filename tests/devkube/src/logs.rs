@@ -51,13 +51,9 @@ impl Logs {
         if self.pods.len() >= KEEP_PODS && !self.pods.contains_key(&pod) {
             return;
         }
-        let cut = (0..=LINE_LIMIT.min(line.len()))
-            .rev()
-            .find(|at| line.is_char_boundary(*at))
-            .unwrap_or_default();
+        let cut = (0..=LINE_LIMIT.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or_default();
         let log = self.pods.entry(pod).or_default();
-        log.lines
-            .push_back((now, line.get(..cut).unwrap_or_default().to_owned()));
+        log.lines.push_back((now, line.get(..cut).unwrap_or_default().to_owned()));
         if log.lines.len() > KEEP_LINES {
             log.lines.pop_front();
             log.first = log.first.saturating_add(1);
@@ -76,10 +72,7 @@ impl Logs {
     }
 
     pub(crate) fn followers(&self, namespace: &str, pod: &str) -> usize {
-        self.followers
-            .get(&(namespace.to_owned(), pod.to_owned()))
-            .copied()
-            .unwrap_or_default()
+        self.followers.get(&(namespace.to_owned(), pod.to_owned())).copied().unwrap_or_default()
     }
 
     /// Where to begin so that at most `tail` lines come.
@@ -87,9 +80,7 @@ impl Logs {
         let Some(log) = self.pods.get(pod) else {
             return 0;
         };
-        tail.map_or(log.first, |tail| {
-            log.end().saturating_sub(tail).max(log.first)
-        })
+        tail.map_or(log.first, |tail| log.end().saturating_sub(tail).max(log.first))
     }
 
     /// The text from a line on, bounded in lines, and the number after it.
@@ -124,10 +115,7 @@ impl Follower {
     fn begin(shared: &Arc<Shared>, pod: &Pod) -> Follower {
         *shared.logs().followers.entry(pod.clone()).or_default() += 1;
         shared.log_changed();
-        Follower {
-            shared: Arc::clone(shared),
-            pod: pod.clone(),
-        }
+        Follower { shared: Arc::clone(shared), pod: pod.clone() }
     }
 }
 
@@ -146,19 +134,11 @@ impl Drop for Follower {
 }
 
 /// The answer to `pods/log`.
-pub(crate) fn read(
-    shared: &Arc<Shared>,
-    key: &Key,
-    pod: &Value,
-    query: &Query,
-) -> Result<Source, Refusal> {
+pub(crate) fn read(shared: &Arc<Shared>, key: &Key, pod: &Value, query: &Query) -> Result<Source, Refusal> {
     check_container(key, pod, query)?;
     let id: Pod = (key.namespace.clone(), key.name.clone());
     let timestamps = query.flag("timestamps");
-    let room = query
-        .number("limitBytes")
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(usize::MAX);
+    let room = query.number("limitBytes").and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let next = shared.logs().start(&id, query.number("tailLines"));
     let (sender, receiver) = mpsc::channel(4);
     let follower = query.flag("follow").then(|| Follower::begin(shared, &id));
@@ -194,23 +174,13 @@ impl Reader {
         let mut ticks = self.shared.log_ticks.subscribe();
         let mut versions = self.shared.versions.subscribe();
         loop {
-            let (mut text, next) = self
-                .shared
-                .logs()
-                .read(&self.id, self.next, self.timestamps);
+            let (mut text, next) = self.shared.logs().read(&self.id, self.next, self.timestamps);
             self.next = next;
             if !text.is_empty() {
-                let cut = (0..=self.room.min(text.len()))
-                    .rev()
-                    .find(|at| text.is_char_boundary(*at));
+                let cut = (0..=self.room.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
                 text.truncate(cut.unwrap_or_default());
                 self.room = self.room.saturating_sub(text.len());
-                if self
-                    .sender
-                    .send(Item::Data(Bytes::from(text)))
-                    .await
-                    .is_err()
-                {
+                if self.sender.send(Item::Data(Bytes::from(text))).await.is_err() {
                     return;
                 }
                 if self.room > 0 {
@@ -230,10 +200,7 @@ impl Reader {
     }
 
     fn exists(&self) -> bool {
-        self.shared
-            .store()
-            .get(&self.key)
-            .is_some_and(|pod| pod["metadata"]["uid"] == self.uid)
+        self.shared.store().get(&self.key).is_some_and(|pod| pod["metadata"]["uid"] == self.uid)
     }
 }
 
@@ -247,26 +214,17 @@ fn check_container(key: &Key, pod: &Value, query: &Query) -> Result<(), Refusal>
     let name = match query.get("container") {
         Some(name) if names.iter().any(|n| n == name) => name.to_owned(),
         Some(name) => {
-            return Err(Refusal::bad_request(format!(
-                "container {name} is not valid for pod {}",
-                key.name
-            )));
+            return Err(Refusal::bad_request(format!("container {name} is not valid for pod {}", key.name)));
         }
         None if names.len() > 1 => {
-            let message = format!(
-                "a container name must be specified for pod {}, choose one of: [{}]",
-                key.name,
-                names.join(" ")
-            );
+            let message =
+                format!("a container name must be specified for pod {}, choose one of: [{}]", key.name, names.join(" "));
             return Err(Refusal::bad_request(message));
         }
         None => names.into_iter().next().unwrap_or_default(),
     };
     if query.flag("previous") {
-        let message = format!(
-            "previous terminated container {name:?} in pod {:?} not found",
-            key.name
-        );
+        let message = format!("previous terminated container {name:?} in pod {:?} not found", key.name);
         return Err(Refusal::bad_request(message));
     }
     Ok(())
@@ -303,10 +261,7 @@ mod tests {
         }
         let pod = ("a".to_owned(), "b".to_owned());
         let start = logs.start(&pod, Some(2));
-        assert_eq!(
-            logs.read(&pod, start, false).0,
-            format!("{}\n{}\n", KEEP_LINES + 3, KEEP_LINES + 4)
-        );
+        assert_eq!(logs.read(&pod, start, false).0, format!("{}\n{}\n", KEEP_LINES + 3, KEEP_LINES + 4));
         assert_eq!(logs.read(&pod, 0, false).0.lines().next(), Some("5"));
     }
 
@@ -315,10 +270,7 @@ mod tests {
         let mut logs = Logs::default();
         logs.push("a", "b", "x", SystemTime::UNIX_EPOCH);
         let pod = ("a".to_owned(), "b".to_owned());
-        assert_eq!(
-            logs.read(&pod, 0, true).0,
-            "1970-01-01T00:00:00.000000000Z x\n"
-        );
+        assert_eq!(logs.read(&pod, 0, true).0, "1970-01-01T00:00:00.000000000Z x\n");
     }
 
     #[test]

@@ -54,17 +54,11 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
         } else if value.is_null() {
             fields.remove(name);
         } else {
-            merge_field(
-                fields.entry(name.clone()).or_insert(Value::Null),
-                name,
-                value,
-            );
+            merge_field(fields.entry(name.clone()).or_insert(Value::Null), name, value);
         }
     }
     for (name, order) in patch {
-        if let (Some(list), Some(order)) =
-            (name.strip_prefix("$setElementOrder/"), order.as_array())
-        {
+        if let (Some(list), Some(order)) = (name.strip_prefix("$setElementOrder/"), order.as_array()) {
             reorder(fields.get_mut(list), list, order);
         }
     }
@@ -73,11 +67,7 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
 
 /// The fields of an object, taken out; anything else counts as an empty object.
 fn take_map(value: &mut Value) -> Map<String, Value> {
-    if let Value::Object(map) = std::mem::take(value) {
-        map
-    } else {
-        Map::new()
-    }
+    if let Value::Object(map) = std::mem::take(value) { map } else { Map::new() }
 }
 
 fn merge_field(target: &mut Value, name: &str, value: &Value) {
@@ -87,12 +77,7 @@ fn merge_field(target: &mut Value, name: &str, value: &Value) {
     };
     if name == "finalizers" {
         let mut all = target.as_array().cloned().unwrap_or_default();
-        all.extend(
-            items
-                .iter()
-                .filter(|item| !target.as_array().is_some_and(|old| old.contains(item)))
-                .cloned(),
-        );
+        all.extend(items.iter().filter(|item| !target.as_array().is_some_and(|old| old.contains(item))).cloned());
         *target = all.into();
         return;
     }
@@ -104,25 +89,17 @@ fn merge_field(target: &mut Value, name: &str, value: &Value) {
 
 /// The field that tells elements of a list apart, where lists of that name are merged rather than replaced.
 fn merge_key(list: &str, items: &[Value]) -> Option<&'static str> {
-    let all_have = |key: &str| {
-        !items.is_empty()
-            && items
-                .iter()
-                .all(|item| !item[key].is_null() || is_replace(item))
-    };
+    let all_have = |key: &str| !items.is_empty() && items.iter().all(|item| !item[key].is_null() || is_replace(item));
     match list {
         "conditions" | "addresses" => Some("type").filter(|key| all_have(key)),
         "hostAliases" => Some("ip"),
         "ownerReferences" => Some("uid"),
-        "ports" => ["containerPort", "port"]
-            .into_iter()
-            .find(|key| all_have(key)),
+        "ports" => ["containerPort", "port"].into_iter().find(|key| all_have(key)),
         "taints" => Some("key").filter(|key| all_have(key)),
         "topologySpreadConstraints" => Some("topologyKey"),
         "volumeDevices" => Some("devicePath"),
         "volumeMounts" => Some("mountPath"),
-        "args" | "command" | "items" | "managedFields" | "rules" | "subjects" | "tls"
-        | "tolerations" => None,
+        "args" | "command" | "items" | "managedFields" | "rules" | "subjects" | "tls" | "tolerations" => None,
         _ => Some("name").filter(|key| all_have(key)),
     }
 }
@@ -165,11 +142,7 @@ fn reorder(list: Option<&mut Value>, name: &str, order: &[Value]) {
 
 /// Takes out of `target` what `before` had configured and `after` no longer does.
 pub(crate) fn prune(target: &mut Value, before: &Value, after: &Value) {
-    let (Some(fields), Some(before), Some(after)) = (
-        target.as_object_mut(),
-        before.as_object(),
-        after.as_object(),
-    ) else {
+    let (Some(fields), Some(before), Some(after)) = (target.as_object_mut(), before.as_object(), after.as_object()) else {
         return;
     };
     for (name, old) in before {
@@ -182,8 +155,7 @@ pub(crate) fn prune(target: &mut Value, before: &Value, after: &Value) {
         };
         if old.is_object() {
             prune(live, old, new);
-        } else if let (Some(items), Some(old), Some(new)) =
-            (live.as_array_mut(), old.as_array(), new.as_array())
+        } else if let (Some(items), Some(old), Some(new)) = (live.as_array_mut(), old.as_array(), new.as_array())
             && let Some(key) = merge_key(name, old)
         {
             let in_new = |element: &Value| new.iter().find(|n| n[key] == element[key]);
@@ -246,16 +218,9 @@ mod tests {
                 "strategy": {"$retainKeys": ["type"], "type": "Recreate"},
             }),
         );
+        assert_eq!(out, json!({"finalizers": ["b"], "args": ["y"], "strategy": {"type": "Recreate"}}));
         assert_eq!(
-            out,
-            json!({"finalizers": ["b"], "args": ["y"], "strategy": {"type": "Recreate"}})
-        );
-        assert_eq!(
-            after(
-                strategic,
-                json!({"a": {"b": 1}}),
-                &json!({"a": {"$patch": "replace", "c": 2}})
-            ),
+            after(strategic, json!({"a": {"b": 1}}), &json!({"a": {"$patch": "replace", "c": 2}})),
             json!({"a": {"c": 2}})
         );
     }
@@ -264,14 +229,7 @@ mod tests {
     fn pruning_removes_only_what_was_configured() {
         let mut live = json!({"data": {"a": "1", "b": "2", "other": "3"}, "containers": [{"name": "x"}, {"name": "y"}]});
         let before = json!({"data": {"a": "1", "b": "2"}, "containers": [{"name": "x"}]});
-        prune(
-            &mut live,
-            &before,
-            &json!({"data": {"a": "1"}, "containers": [{"name": "z"}]}),
-        );
-        assert_eq!(
-            live,
-            json!({"data": {"a": "1", "other": "3"}, "containers": [{"name": "y"}]})
-        );
+        prune(&mut live, &before, &json!({"data": {"a": "1"}, "containers": [{"name": "z"}]}));
+        assert_eq!(live, json!({"data": {"a": "1", "other": "3"}, "containers": [{"name": "y"}]}));
     }
 }

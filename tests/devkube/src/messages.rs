@@ -35,8 +35,7 @@ pub(crate) enum Type {
 }
 
 use Type::{
-    Base64, Flag, FlagOrAbsent, Ignored, Inline, IntOrString, List, Map, MicroTime, Number,
-    NumberOrAbsent, Quantity, Text, Time,
+    Base64, Flag, FlagOrAbsent, Ignored, Inline, IntOrString, List, Map, MicroTime, Number, NumberOrAbsent, Quantity, Text, Time,
 };
 
 const fn f(number: u64, name: &'static str, kind: Type) -> Field {
@@ -283,12 +282,7 @@ mod tests {
     fn numbers_are_given_once() {
         for kind in ["Pod", "Service", "Deployment", "ConfigMap"] {
             let fields = of_kind(kind).map(|m| m.fields).unwrap_or_default();
-            assert!(
-                fields
-                    .windows(2)
-                    .all(|pair| pair[0].number < pair[1].number),
-                "{kind}"
-            );
+            assert!(fields.windows(2).all(|pair| pair[0].number < pair[1].number), "{kind}");
         }
     }
 }

@@ -7,11 +7,7 @@ use crate::resources::{Access, RESOURCES, groups};
 use crate::status::Refusal;
 
 fn path_of(group: &str) -> String {
-    if group.is_empty() {
-        "api/v1".into()
-    } else {
-        format!("apis/{group}/v1")
-    }
+    if group.is_empty() { "api/v1".into() } else { format!("apis/{group}/v1") }
 }
 
 /// `/openapi/v3` and below; the path without that prefix.
@@ -27,28 +23,18 @@ pub(crate) fn answer(rest: &str) -> Result<Value, Refusal> {
         };
         return Ok(json!({"paths": all.iter().map(entry).collect::<Map<String, Value>>()}));
     }
-    let group = all
-        .into_iter()
-        .find(|group| path_of(group) == rest)
-        .ok_or_else(Refusal::no_such_path)?;
+    let group = all.into_iter().find(|group| path_of(group) == rest).ok_or_else(Refusal::no_such_path)?;
     Ok(document(group))
 }
 
 fn document(group: &str) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
-    for resource in RESOURCES
-        .iter()
-        .filter(|r| r.group == group && r.access != Access::Review)
-    {
-        let kind =
-            json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
+    for resource in RESOURCES.iter().filter(|r| r.group == group && r.access != Access::Review) {
+        let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
         let base = path_of(group);
         let path = if resource.namespaced {
-            format!(
-                "/{base}/namespaces/{{namespace}}/{}/{{name}}",
-                resource.plural
-            )
+            format!("/{base}/namespaces/{{namespace}}/{}/{{name}}", resource.plural)
         } else {
             format!("/{base}/{}/{{name}}", resource.plural)
         };

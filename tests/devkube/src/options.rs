@@ -30,31 +30,18 @@ pub struct Token {
 
 impl Token {
     pub fn admin(token: impl Into<String>, user: impl Into<String>) -> Token {
-        Token {
-            token: token.into(),
-            user: user.into(),
-            groups: vec!["system:masters".into()],
-            rights: Rights::Admin,
-        }
+        Token { token: token.into(), user: user.into(), groups: vec!["system:masters".into()], rights: Rights::Admin }
     }
 
     pub fn read_only(token: impl Into<String>, user: impl Into<String>) -> Token {
-        Token {
-            token: token.into(),
-            user: user.into(),
-            groups: vec!["devkube:viewers".into()],
-            rights: Rights::ReadOnly,
-        }
+        Token { token: token.into(), user: user.into(), groups: vec!["devkube:viewers".into()], rights: Rights::ReadOnly }
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The secret stays out: options end up in the output of failed tests.
-        f.debug_struct("Token")
-            .field("user", &self.user)
-            .field("rights", &self.rights)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").field("user", &self.user).field("rights", &self.rights).finish_non_exhaustive()
     }
 }
 

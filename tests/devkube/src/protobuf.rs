@@ -37,11 +37,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, Refusal> {
             _ => {}
         }
     }
-    let message = of_kind(&kind).ok_or_else(|| {
-        Refusal::media_type(format!(
-            "devkube does not read {kind} in protobuf, only in JSON"
-        ))
-    })?;
+    let message =
+        of_kind(&kind).ok_or_else(|| Refusal::media_type(format!("devkube does not read {kind} in protobuf, only in JSON")))?;
     let mut object = decode(message, raw)?;
     object.insert("apiVersion".into(), api_version.into());
     object.insert("kind".into(), kind.into());
@@ -116,9 +113,7 @@ impl<'a> Fields<'a> {
                 let length = usize::try_from(self.varint()?).ok()?;
                 Wire::Bytes(self.take(length)?)
             }
-            5 => Wire::Number(u64::from(u32::from_le_bytes(
-                self.take(4)?.try_into().ok()?,
-            ))),
+            5 => Wire::Number(u64::from(u32::from_le_bytes(self.take(4)?.try_into().ok()?))),
             _ => return None,
         };
         Some((tag >> 3, value))
@@ -152,10 +147,7 @@ fn decode(message: &Message, raw: &[u8]) -> Result<Map<String, Value>, Refusal> 
                 continue;
             }
             // Dropping it silently would make the stored object a lie.
-            let why = format!(
-                "devkube does not read field {number} of {} in protobuf, only in JSON",
-                message.name
-            );
+            let why = format!("devkube does not read field {number} of {} in protobuf, only in JSON", message.name);
             return Err(Refusal::media_type(why));
         };
         insert(&mut object, field, wire)?;
@@ -209,11 +201,7 @@ fn insert(object: &mut Map<String, Value>, field: &Field, wire: Wire<'_>) -> Res
 
 /// What stands in a list for an element that is its type's zero.
 fn empty(of: &Type) -> Value {
-    if matches!(of, Type::Message(_)) {
-        json!({})
-    } else {
-        "".into()
-    }
+    if matches!(of, Type::Message(_)) { json!({}) } else { "".into() }
 }
 
 /// One value; `None` where JSON leaves it out for being zero.
@@ -238,20 +226,10 @@ fn scalar(kind: &Type, wire: Wire<'_>) -> Result<Option<Value>, Refusal> {
                     _ => {}
                 }
             }
-            let since = Duration::new(
-                seconds,
-                u32::try_from(nanos).map_err(|_| broken())?.min(999_999_999),
-            );
+            let since = Duration::new(seconds, u32::try_from(nanos).map_err(|_| broken())?.min(999_999_999));
             // The last second of the year 9999, which is as far as the text form goes.
             let time = UNIX_EPOCH + since.min(Duration::from_secs(253_402_300_799));
-            kept(
-                if matches!(kind, Type::Time) {
-                    stamp(time)
-                } else {
-                    stamp_micros(time)
-                }
-                .into(),
-            )
+            kept(if matches!(kind, Type::Time) { stamp(time) } else { stamp_micros(time) }.into())
         }
         Type::IntOrString => {
             let (mut is_text, mut number, mut text) = (false, 0, String::new());
@@ -278,9 +256,7 @@ fn scalar(kind: &Type, wire: Wire<'_>) -> Result<Option<Value>, Refusal> {
         }
         Type::Message(message) => {
             let inner = decode(message, wire.bytes()?)?;
-            Ok(Some(inner)
-                .filter(|inner| !inner.is_empty())
-                .map(Value::from))
+            Ok(Some(inner).filter(|inner| !inner.is_empty()).map(Value::from))
         }
         Type::Ignored | Type::Inline(_) | Type::Map(_) | Type::List(_) => Err(broken()),
     }
@@ -303,17 +279,8 @@ mod tests {
 
     #[test]
     fn a_config_map_is_read() {
-        let metadata = [
-            field(1, b"a"),
-            field(3, b""),
-            field(11, &[field(1, b"k"), field(2, b"v")].concat()),
-        ]
-        .concat();
-        let raw = [
-            field(1, &metadata),
-            field(2, &[field(1, b"x"), field(2, b"1")].concat()),
-        ]
-        .concat();
+        let metadata = [field(1, b"a"), field(3, b""), field(11, &[field(1, b"k"), field(2, b"v")].concat())].concat();
+        let raw = [field(1, &metadata), field(2, &[field(1, b"x"), field(2, b"1")].concat())].concat();
         assert_eq!(
             parse(&envelope("ConfigMap", &raw)).unwrap(),
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"k": "v"}}, "data": {"x": "1"}}),
@@ -322,12 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_rather_than_dropped() {
-        assert_eq!(
-            parse(&envelope("ConfigMap", &field(15, b"x")))
-                .unwrap_err()
-                .code,
-            415
-        );
+        assert_eq!(parse(&envelope("ConfigMap", &field(15, b"x"))).unwrap_err().code, 415);
         assert!(parse(&envelope("ConfigMap", &field(15, b""))).is_ok());
         assert_eq!(parse(&envelope("Widget", b"")).unwrap_err().code, 415);
     }

@@ -16,24 +16,15 @@ pub(crate) const MIRROR: &str = "/api/v1/devkube/mirror";
 
 pub(crate) fn blob(shared: &Shared, path: &str) -> Option<Reply> {
     let blob = shared.blobs().get(path).cloned()?;
-    Some(Reply {
-        status: 200,
-        content_type: blob.content_type,
-        source: Source::Whole(blob.bytes),
-    })
+    Some(Reply { status: 200, content_type: blob.content_type, source: Source::Whole(blob.bytes) })
 }
 
 /// Counts and sums the body as it comes, keeping none of it.
-pub(crate) async fn echo(
-    shared: &Shared,
-    id: u64,
-    mut incoming: Incoming,
-) -> Result<Value, Refusal> {
+pub(crate) async fn echo(shared: &Shared, id: u64, mut incoming: Incoming) -> Result<Value, Refusal> {
     let mut length = 0_usize;
     let mut sum = Fnv::new();
     while let Some(frame) = incoming.frame().await {
-        let frame =
-            frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
+        let frame = frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
         let Ok(bytes) = frame.into_data() else {
             continue;
         };
@@ -47,28 +38,10 @@ pub(crate) async fn echo(
     Ok(json!({"length": length, "fnv1a64": sum.hex()}))
 }
 
-pub(crate) fn mirror(
-    shared: &Arc<Shared>,
-    id: u64,
-    content_type: String,
-    incoming: Incoming,
-) -> Reply {
-    let content_type = if content_type.is_empty() {
-        "application/octet-stream".into()
-    } else {
-        content_type
-    };
-    let mirror = Mirror {
-        incoming,
-        shared: Arc::clone(shared),
-        id,
-        room: BODY_LIMIT,
-    };
-    Reply {
-        status: 200,
-        content_type,
-        source: Source::Mirror(mirror),
-    }
+pub(crate) fn mirror(shared: &Arc<Shared>, id: u64, content_type: String, incoming: Incoming) -> Reply {
+    let content_type = if content_type.is_empty() { "application/octet-stream".into() } else { content_type };
+    let mirror = Mirror { incoming, shared: Arc::clone(shared), id, room: BODY_LIMIT };
+    Reply { status: 200, content_type, source: Source::Mirror(mirror) }
 }
 
 /// Reads the body to its end for the record only.

@@ -33,10 +33,7 @@ pub struct Seen {
 impl Seen {
     /// The first value of a header; the name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 }
 
@@ -131,10 +128,7 @@ mod tests {
         }
         assert_eq!(recorder.all().len(), KEEP);
         assert!(recorder.answered(3, 200).is_none());
-        assert_eq!(
-            recorder.answered(4, 201).and_then(|seen| seen.status),
-            Some(201)
-        );
+        assert_eq!(recorder.answered(4, 201).and_then(|seen| seen.status), Some(201));
     }
 
     #[test]

@@ -15,46 +15,27 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(parts: Parts) -> Head {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        Head {
-            method: parts.method,
-            path: parts.uri.path().to_owned(),
-            query,
-            headers: parts.headers,
-        }
+        Head { method: parts.method, path: parts.uri.path().to_owned(), query, headers: parts.headers }
     }
 
     fn text(&self, name: HeaderName) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
     pub(crate) fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.text(AUTHORIZATION).split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     }
 
     /// Without parameters, in lower case.
     pub(crate) fn content_type(&self) -> String {
         let full = self.text(CONTENT_TYPE);
-        full.split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
+        full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
     /// All of it, also when it came in several lines.
     pub(crate) fn accept(&self) -> String {
-        let lines: Vec<&str> = self
-            .headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .collect();
+        let lines: Vec<&str> = self.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
         lines.join(",")
     }
 }
@@ -68,23 +49,14 @@ impl Query {
         Query(
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| {
-                    (
-                        decode(&name.replace('+', " ")),
-                        decode(&value.replace('+', " ")),
-                    )
-                })
+                .map(|(name, value)| (decode(&name.replace('+', " ")), decode(&value.replace('+', " "))))
                 .collect(),
         )
     }
 
     /// `None` also when it is there but empty, which means the same to the API.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
-            .filter(|v| !v.is_empty())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
@@ -102,10 +74,7 @@ pub(crate) fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let pair = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match pair
-            .filter(|_| byte == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-        {
+        match pair.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(decoded) => {
                 out.push(decoded);
                 rest = tail.get(2..).unwrap_or_default();
@@ -125,8 +94,7 @@ mod tests {
 
     #[test]
     fn queries_are_decoded() {
-        let query =
-            Query::parse("labelSelector=app%3Dweb%2Ctier+in+%28a%29&watch=1&limit=500&empty=&bare");
+        let query = Query::parse("labelSelector=app%3Dweb%2Ctier+in+%28a%29&watch=1&limit=500&empty=&bare");
         assert_eq!(query.get("labelSelector"), Some("app=web,tier in (a)"));
         assert!(query.flag("watch"));
         assert_eq!(query.number("limit"), Some(500));

@@ -26,20 +26,12 @@ pub(crate) enum Access {
 
 impl Resource {
     pub(crate) fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// `deployments.apps`, the way messages name a resource.
     pub(crate) fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.to_owned()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
     pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
@@ -48,16 +40,7 @@ impl Resource {
 
     pub(crate) fn verbs(&self) -> &'static [&'static str] {
         match self.access {
-            Access::Full => &[
-                "create",
-                "delete",
-                "deletecollection",
-                "get",
-                "list",
-                "patch",
-                "update",
-                "watch",
-            ],
+            Access::Full => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
             Access::ReadOnly => &["get", "list", "watch"],
             Access::Review => &["create"],
         }
@@ -77,78 +60,19 @@ const BASE: Resource = Resource {
 };
 
 const fn review(group: &'static str, plural: &'static str, kind: &'static str) -> Resource {
-    Resource {
-        group,
-        plural,
-        kind,
-        namespaced: false,
-        access: Access::Review,
-        ..BASE
-    }
+    Resource { group, plural, kind, namespaced: false, access: Access::Review, ..BASE }
 }
 
 pub(crate) static RESOURCES: &[Resource] = &[
-    Resource {
-        plural: "configmaps",
-        kind: "ConfigMap",
-        short: &["cm"],
-        ..BASE
-    },
-    Resource {
-        plural: "endpoints",
-        kind: "Endpoints",
-        short: &["ep"],
-        ..BASE
-    },
-    Resource {
-        plural: "events",
-        kind: "Event",
-        short: &["ev"],
-        ..BASE
-    },
-    Resource {
-        plural: "namespaces",
-        kind: "Namespace",
-        short: &["ns"],
-        namespaced: false,
-        status: true,
-        ..BASE
-    },
-    Resource {
-        plural: "nodes",
-        kind: "Node",
-        short: &["no"],
-        namespaced: false,
-        status: true,
-        ..BASE
-    },
-    Resource {
-        plural: "pods",
-        kind: "Pod",
-        short: &["po"],
-        status: true,
-        in_all: true,
-        ..BASE
-    },
-    Resource {
-        plural: "secrets",
-        kind: "Secret",
-        ..BASE
-    },
-    Resource {
-        plural: "serviceaccounts",
-        kind: "ServiceAccount",
-        short: &["sa"],
-        ..BASE
-    },
-    Resource {
-        plural: "services",
-        kind: "Service",
-        short: &["svc"],
-        status: true,
-        in_all: true,
-        ..BASE
-    },
+    Resource { plural: "configmaps", kind: "ConfigMap", short: &["cm"], ..BASE },
+    Resource { plural: "endpoints", kind: "Endpoints", short: &["ep"], ..BASE },
+    Resource { plural: "events", kind: "Event", short: &["ev"], ..BASE },
+    Resource { plural: "namespaces", kind: "Namespace", short: &["ns"], namespaced: false, status: true, ..BASE },
+    Resource { plural: "nodes", kind: "Node", short: &["no"], namespaced: false, status: true, ..BASE },
+    Resource { plural: "pods", kind: "Pod", short: &["po"], status: true, in_all: true, ..BASE },
+    Resource { plural: "secrets", kind: "Secret", ..BASE },
+    Resource { plural: "serviceaccounts", kind: "ServiceAccount", short: &["sa"], ..BASE },
+    Resource { plural: "services", kind: "Service", short: &["svc"], status: true, in_all: true, ..BASE },
     Resource {
         group: "apiextensions.k8s.io",
         plural: "customresourcedefinitions",
@@ -158,75 +82,17 @@ pub(crate) static RESOURCES: &[Resource] = &[
         access: Access::ReadOnly,
         ..BASE
     },
-    Resource {
-        group: "apps",
-        plural: "daemonsets",
-        kind: "DaemonSet",
-        short: &["ds"],
-        status: true,
-        in_all: true,
-        ..BASE
-    },
-    Resource {
-        group: "apps",
-        plural: "deployments",
-        kind: "Deployment",
-        short: &["deploy"],
-        status: true,
-        in_all: true,
-        ..BASE
-    },
-    Resource {
-        group: "apps",
-        plural: "replicasets",
-        kind: "ReplicaSet",
-        short: &["rs"],
-        status: true,
-        in_all: true,
-        ..BASE
-    },
-    review(
-        "authentication.k8s.io",
-        "selfsubjectreviews",
-        "SelfSubjectReview",
-    ),
+    Resource { group: "apps", plural: "daemonsets", kind: "DaemonSet", short: &["ds"], status: true, in_all: true, ..BASE },
+    Resource { group: "apps", plural: "deployments", kind: "Deployment", short: &["deploy"], status: true, in_all: true, ..BASE },
+    Resource { group: "apps", plural: "replicasets", kind: "ReplicaSet", short: &["rs"], status: true, in_all: true, ..BASE },
+    review("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
     review("authentication.k8s.io", "tokenreviews", "TokenReview"),
-    review(
-        "authorization.k8s.io",
-        "selfsubjectaccessreviews",
-        "SelfSubjectAccessReview",
-    ),
-    review(
-        "authorization.k8s.io",
-        "selfsubjectrulesreviews",
-        "SelfSubjectRulesReview",
-    ),
-    review(
-        "authorization.k8s.io",
-        "subjectaccessreviews",
-        "SubjectAccessReview",
-    ),
-    Resource {
-        group: "coordination.k8s.io",
-        plural: "leases",
-        kind: "Lease",
-        ..BASE
-    },
-    Resource {
-        group: "networking.k8s.io",
-        plural: "ingressclasses",
-        kind: "IngressClass",
-        namespaced: false,
-        ..BASE
-    },
-    Resource {
-        group: "networking.k8s.io",
-        plural: "ingresses",
-        kind: "Ingress",
-        short: &["ing"],
-        status: true,
-        ..BASE
-    },
+    review("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    review("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    review("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"),
+    Resource { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..BASE },
+    Resource { group: "networking.k8s.io", plural: "ingressclasses", kind: "IngressClass", namespaced: false, ..BASE },
+    Resource { group: "networking.k8s.io", plural: "ingresses", kind: "Ingress", short: &["ing"], status: true, ..BASE },
     Resource {
         group: "storage.k8s.io",
         plural: "storageclasses",
@@ -243,18 +109,12 @@ pub(crate) fn position(group: &str, plural: &str) -> Option<usize> {
 }
 
 pub(crate) fn by_kind(api_version: &str, kind: &str) -> Option<usize> {
-    RESOURCES
-        .iter()
-        .position(|r| r.kind == kind && r.api_version() == api_version)
+    RESOURCES.iter().position(|r| r.kind == kind && r.api_version() == api_version)
 }
 
 /// The named groups, in table order, each once.
 pub(crate) fn groups() -> Vec<&'static str> {
-    let mut groups: Vec<&'static str> = RESOURCES
-        .iter()
-        .map(|r| r.group)
-        .filter(|g| !g.is_empty())
-        .collect();
+    let mut groups: Vec<&'static str> = RESOURCES.iter().map(|r| r.group).filter(|g| !g.is_empty()).collect();
     groups.dedup();
     groups
 }

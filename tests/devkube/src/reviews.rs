@@ -7,20 +7,12 @@ use crate::options::{Options, Rights, Token};
 use crate::resources::Resource;
 use crate::status::Refusal;
 
-pub(crate) fn answer(
-    options: &Options,
-    asker: &Token,
-    resource: &Resource,
-    review: &Value,
-) -> Result<Value, Refusal> {
+pub(crate) fn answer(options: &Options, asker: &Token, resource: &Resource, review: &Value) -> Result<Value, Refusal> {
     let spec = &review["spec"];
     let status = match resource.plural {
         "selfsubjectaccessreviews" => access(Some(asker.rights), spec)?,
         "subjectaccessreviews" => {
-            let subject = options
-                .tokens
-                .iter()
-                .find(|token| spec["user"] == token.user.as_str());
+            let subject = options.tokens.iter().find(|token| spec["user"] == token.user.as_str());
             access(subject.map(|token| token.rights), spec)?
         }
         "selfsubjectrulesreviews" => {
@@ -51,39 +43,15 @@ fn access(rights: Option<Rights>, spec: &Value) -> Result<Value, Refusal> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let allowed = if spec["resourceAttributes"].is_object() {
         let asked = &spec["resourceAttributes"];
-        let (verb, group, plural, sub) = (
-            text(&asked["verb"]),
-            text(&asked["group"]),
-            text(&asked["resource"]),
-            text(&asked["subresource"]),
-        );
-        let resource = if sub.is_empty() {
-            plural
-        } else {
-            format!("{plural}/{sub}")
-        };
-        rights.is_some_and(|rights| {
-            may(
-                rights,
-                Attempt {
-                    verb: &verb,
-                    group: &group,
-                    resource: &resource,
-                },
-            )
-        })
+        let (verb, group, plural, sub) =
+            (text(&asked["verb"]), text(&asked["group"]), text(&asked["resource"]), text(&asked["subresource"]));
+        let resource = if sub.is_empty() { plural } else { format!("{plural}/{sub}") };
+        rights.is_some_and(|rights| may(rights, Attempt { verb: &verb, group: &group, resource: &resource }))
     } else if spec["nonResourceAttributes"].is_object() {
-        rights.is_some_and(|rights| {
-            may_read_path(rights, &text(&spec["nonResourceAttributes"]["verb"]))
-        })
+        rights.is_some_and(|rights| may_read_path(rights, &text(&spec["nonResourceAttributes"]["verb"])))
     } else {
         let why = "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        return Err(Refusal::invalid(
-            "SubjectAccessReview",
-            "",
-            "spec.resourceAttributes",
-            why,
-        ));
+        return Err(Refusal::invalid("SubjectAccessReview", "", "spec.resourceAttributes", why));
     };
     let reason = match (allowed, rights) {
         (true, Some(Rights::Admin)) => "devkube: the token may do everything",

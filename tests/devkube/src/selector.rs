@@ -23,11 +23,7 @@ enum Requirement {
 }
 
 impl Selector {
-    pub(crate) fn parse(
-        resource: &Resource,
-        labels: Option<&str>,
-        fields: Option<&str>,
-    ) -> Result<Selector, Refusal> {
+    pub(crate) fn parse(resource: &Resource, labels: Option<&str>, fields: Option<&str>) -> Result<Selector, Refusal> {
         Ok(Selector {
             labels: parse_labels(labels.unwrap_or_default())?,
             fields: parse_fields(resource, fields.unwrap_or_default())?,
@@ -41,20 +37,12 @@ impl Selector {
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         let by_label = self.labels.iter().all(|requirement| match requirement {
-            Requirement::In(key, values) => {
-                labels[key].as_str().is_some_and(|v| values.contains(v))
-            }
-            Requirement::NotIn(key, values) => {
-                labels[key].as_str().is_none_or(|v| !values.contains(v))
-            }
+            Requirement::In(key, values) => labels[key].as_str().is_some_and(|v| values.contains(v)),
+            Requirement::NotIn(key, values) => labels[key].as_str().is_none_or(|v| !values.contains(v)),
             Requirement::Exists(key) => labels[key].is_string(),
             Requirement::Missing(key) => !labels[key].is_string(),
         });
-        by_label
-            && self
-                .fields
-                .iter()
-                .all(|(path, equal, value)| (field(object, path) == *value) == *equal)
+        by_label && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
     }
 }
 
@@ -70,25 +58,17 @@ fn field(object: &Value, path: &str) -> String {
 
 fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<(String, bool, String)>, Refusal> {
     let mut fields = Vec::new();
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (path, equal, value) = if let Some((path, value)) = part.split_once("!=") {
             (path, false, value)
         } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
             (path, true, value)
         } else {
-            return Err(Refusal::bad_request(format!(
-                "invalid field selector: {part:?}; can't understand it"
-            )));
+            return Err(Refusal::bad_request(format!("invalid field selector: {part:?}; can't understand it")));
         };
         if !supported(resource, path) {
             let kind = format!("{}.{}", resource.plural, resource.version);
-            return Err(Refusal::bad_request(format!(
-                "Unable to find {kind:?} that match: field label not supported: {path}"
-            )));
+            return Err(Refusal::bad_request(format!("Unable to find {kind:?} that match: field label not supported: {path}")));
         }
         fields.push((path.to_owned(), equal, value.to_owned()));
     }
@@ -122,18 +102,11 @@ fn supported(resource: &Resource, path: &str) -> bool {
         ("", "services") => &["spec.clusterIP", "spec.type"],
         _ => &[],
     };
-    path == "metadata.name"
-        || (path == "metadata.namespace" && resource.namespaced)
-        || special.contains(&path)
+    path == "metadata.name" || (path == "metadata.namespace" && resource.namespaced) || special.contains(&path)
 }
 
 fn parse_labels(text: &str) -> Result<Vec<Requirement>, Refusal> {
-    split_outside_brackets(text)
-        .into_iter()
-        .map(str::trim)
-        .filter(|p| !p.is_empty())
-        .map(requirement)
-        .collect()
+    split_outside_brackets(text).into_iter().map(str::trim).filter(|p| !p.is_empty()).map(requirement).collect()
 }
 
 /// Commas inside `in (a,b)` do not separate requirements.
@@ -165,15 +138,9 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
     let one = |value: &str| BTreeSet::from([value.trim().to_owned()]);
     if let Some(open) = text.find('(') {
         let (head, set) = text.split_at(open);
-        let inner = set
-            .strip_prefix('(')
-            .and_then(|s| s.strip_suffix(')'))
-            .ok_or_else(|| misread(text))?;
+        let inner = set.strip_prefix('(').and_then(|s| s.strip_suffix(')')).ok_or_else(|| misread(text))?;
         let values = inner.split(',').map(|v| v.trim().to_owned()).collect();
-        let (name, operator) = head
-            .trim()
-            .split_once(char::is_whitespace)
-            .ok_or_else(|| misread(text))?;
+        let (name, operator) = head.trim().split_once(char::is_whitespace).ok_or_else(|| misread(text))?;
         return match operator.trim() {
             "in" => Ok(Requirement::In(key(name, text)?, values)),
             "notin" => Ok(Requirement::NotIn(key(name, text)?, values)),
@@ -194,15 +161,8 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
 
 fn key(name: &str, all: &str) -> Result<String, Refusal> {
     let name = name.trim();
-    let valid = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err(misread(all))
-    }
+    let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    if valid { Ok(name.to_owned()) } else { Err(misread(all)) }
 }
 
 fn misread(text: &str) -> Refusal {
@@ -226,34 +186,15 @@ mod tests {
             "spec": {"nodeName": "n1"},
             "status": {"phase": "Running"},
         });
-        Selector::parse(pods(), Some(labels), Some(fields))
-            .unwrap()
-            .matches(&pod)
+        Selector::parse(pods(), Some(labels), Some(fields)).unwrap().matches(&pod)
     }
 
     #[test]
     fn labels_of_every_form() {
-        for yes in [
-            "",
-            "app=web",
-            "app==web",
-            "app!=db",
-            "app in (web,db),tier",
-            "app notin (db)",
-            "!gone",
-            "gone!=x",
-        ] {
+        for yes in ["", "app=web", "app==web", "app!=db", "app in (web,db),tier", "app notin (db)", "!gone", "gone!=x"] {
             assert!(picks(yes, ""), "{yes}");
         }
-        for no in [
-            "app=db",
-            "app!=web",
-            "app in (db, cache)",
-            "app notin (web)",
-            "!app",
-            "gone",
-            "app=web,tier=back",
-        ] {
+        for no in ["app=db", "app!=web", "app in (db, cache)", "app notin (web)", "!app", "gone", "app=web,tier=back"] {
             assert!(!picks(no, ""), "{no}");
         }
     }
@@ -269,17 +210,8 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for bad in ["app in", "app in (a", "app near (a)", "a b", "=x"] {
-            assert_eq!(
-                Selector::parse(pods(), Some(bad), None).unwrap_err().code,
-                400,
-                "{bad}"
-            );
+            assert_eq!(Selector::parse(pods(), Some(bad), None).unwrap_err().code, 400, "{bad}");
         }
-        assert_eq!(
-            Selector::parse(pods(), None, Some("spec.color=red"))
-                .unwrap_err()
-                .code,
-            400
-        );
+        assert_eq!(Selector::parse(pods(), None, Some("spec.color=red")).unwrap_err().code, 400);
     }
 }

@@ -60,28 +60,16 @@ impl Reply {
     fn json(status: u16, value: &Value) -> Reply {
         let mut text = value.to_string();
         text.push('\n');
-        Reply {
-            status,
-            content_type: "application/json".into(),
-            source: Source::Whole(Bytes::from(text)),
-        }
+        Reply { status, content_type: "application/json".into(), source: Source::Whole(Bytes::from(text)) }
     }
 
     fn text(text: &'static str) -> Reply {
         let source = Source::Whole(Bytes::from_static(text.as_bytes()));
-        Reply {
-            status: 200,
-            content_type: "text/plain; charset=utf-8".into(),
-            source,
-        }
+        Reply { status: 200, content_type: "text/plain; charset=utf-8".into(), source }
     }
 
     fn stream(content_type: &str, source: Source) -> Reply {
-        Reply {
-            status: 200,
-            content_type: content_type.into(),
-            source,
-        }
+        Reply { status: 200, content_type: content_type.into(), source }
     }
 }
 
@@ -124,26 +112,16 @@ async fn serve<T: AsyncRead + AsyncWrite + Unpin>(stream: T, shared: Arc<Shared>
         async move { Ok::<_, Infallible>(answer(&shared, flushes, request).await) }
     });
     // Clients go away in the middle of things all the time; there is nobody to tell.
-    let _ = http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(io, service)
-        .await;
+    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(io, service).await;
 }
 
-async fn answer(
-    shared: &Arc<Shared>,
-    flushes: Flushes,
-    request: Request<Incoming>,
-) -> Response<Body> {
+async fn answer(shared: &Arc<Shared>, flushes: Flushes, request: Request<Incoming>) -> Response<Body> {
     let live = Live::begin(shared);
     let (parts, incoming) = request.into_parts();
     let seen = record(&parts);
     let head = Head::new(parts);
     let token = auth::identify(&shared.options.tokens, head.bearer());
-    let id = shared.arrived(Seen {
-        user: token.map(|token| token.user.clone()),
-        ..seen
-    });
+    let id = shared.arrived(Seen { user: token.map(|token| token.user.clone()), ..seen });
     let behaviour = shared.behaviours().of(&head.path);
     let arranged = match behaviour {
         Some(Behaviour::Hang) => {
@@ -165,8 +143,7 @@ async fn answer(
     let reply = arranged.unwrap_or_else(|refusal| Reply::json(refusal.code, &refusal.to_status()));
     shared.answered(id, reply.status);
     let mut response = Response::new(Body::new(reply.source, behaviour, flushes, live));
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Ok(content_type) = HeaderValue::from_str(&reply.content_type) {
         headers.insert(CONTENT_TYPE, content_type);
@@ -183,11 +160,7 @@ fn record(parts: &Parts) -> Seen {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect(),
+        headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         user: None,
         status: None,
         time: SystemTime::now(),
@@ -204,11 +177,7 @@ async fn dispatch(
 ) -> Result<Reply, Refusal> {
     let path = head.path.as_str();
     let reading = head.method == Method::GET || head.method == Method::HEAD;
-    let open = if reading {
-        open_path(shared, path)
-    } else {
-        None
-    };
+    let open = if reading { open_path(shared, path) } else { None };
     if let Some(reply) = open {
         return Ok(reply);
     }
@@ -234,21 +203,14 @@ async fn dispatch(
             }
         },
     };
-    if reading {
-        Ok(Reply::json(200, &answer))
-    } else {
-        Err(Refusal::method_not_allowed())
-    }
+    if reading { Ok(Reply::json(200, &answer)) } else { Err(Refusal::method_not_allowed()) }
 }
 
 /// What anybody may see.
 fn open_path(shared: &Shared, path: &str) -> Option<Reply> {
     match path {
         "/healthz" | "/livez" | "/readyz" => Some(Reply::text("ok")),
-        "/version" | "/version/" => Some(Reply::json(
-            200,
-            &discovery::version(&shared.options.git_version),
-        )),
+        "/version" | "/version/" => Some(Reply::json(200, &discovery::version(&shared.options.git_version))),
         _ => None,
     }
 }
@@ -295,47 +257,33 @@ async fn object(
         "get" => return list::get(shared, head, &target).map(|value| Reply::json(200, &value)),
         "list" => return list::list(shared, head, &target).map(|value| Reply::json(200, &value)),
         "watch" => {
-            return watch::start(shared, head, target)
-                .map(|source| Reply::stream("application/json", source));
+            return watch::start(shared, head, target).map(|source| Reply::stream("application/json", source));
         }
         _ => {}
     }
     let body = collect(shared, id, incoming).await?;
     let (status, object) = match verb {
         "create" if kind.access == Access::Review => {
-            let review =
-                reviews::answer(&shared.options, token, kind, &write::parse(head, &body)?)?;
+            let review = reviews::answer(&shared.options, token, kind, &write::parse(head, &body)?)?;
             return Ok(Reply::json(201, &review));
         }
-        "create" => (
-            201,
-            write::create(shared, head, &target, write::parse(head, &body)?)?,
-        ),
-        "update" => (
-            200,
-            write::update(shared, head, &target, write::parse(head, &body)?)?,
-        ),
+        "create" => (201, write::create(shared, head, &target, write::parse(head, &body)?)?),
+        "update" => (200, write::update(shared, head, &target, write::parse(head, &body)?)?),
         "patch" => apply::patch(shared, head, &target, &body)?,
         "delete" => {
-            return delete::delete(shared, head, &target, &body)
-                .map(|value| Reply::json(200, &value));
+            return delete::delete(shared, head, &target, &body).map(|value| Reply::json(200, &value));
         }
         _ => {
-            return delete::collection(shared, head, &target, &body)
-                .map(|value| Reply::json(200, &value));
+            return delete::collection(shared, head, &target, &body).map(|value| Reply::json(200, &value));
         }
     };
-    Ok(Reply::json(
-        status,
-        &View::wanted(head).single(kind, &object, SystemTime::now()),
-    ))
+    Ok(Reply::json(status, &View::wanted(head).single(kind, &object, SystemTime::now())))
 }
 
 async fn collect(shared: &Shared, id: u64, mut incoming: Incoming) -> Result<Bytes, Refusal> {
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame =
-            frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
+        let frame = frame.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
         let Ok(bytes) = frame.into_data() else {
             continue;
         };

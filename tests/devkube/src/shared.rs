@@ -48,10 +48,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn new(options: Options) -> Shared {
         let now = SystemTime::now();
-        let nanos = now
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
+        let nanos = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let entropy = u64::try_from(nanos & u128::from(u64::MAX)).unwrap_or_default();
         let shared = Shared {
             store: Mutex::new(Store::new(options.history_limit, entropy)),
@@ -93,8 +90,7 @@ impl Shared {
     }
 
     pub(crate) fn log_changed(&self) {
-        self.log_ticks
-            .send_modify(|tick| *tick = tick.wrapping_add(1));
+        self.log_ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         self.changed();
     }
 
@@ -129,8 +125,7 @@ impl Shared {
     }
 
     pub(crate) fn changed(&self) {
-        self.changes
-            .send_modify(|tick| *tick = tick.wrapping_add(1));
+        self.changes.send_modify(|tick| *tick = tick.wrapping_add(1));
     }
 
     pub(crate) fn live(&self) -> usize {

@@ -34,12 +34,7 @@ fn named(resource: &Resource, name: &str) -> Value {
 
 impl Refusal {
     fn plain(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal {
-            code,
-            reason,
-            message: message.into(),
-            details: json!({}),
-        }
+        Refusal { code, reason, message: message.into(), details: json!({}) }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Refusal {
@@ -52,21 +47,12 @@ impl Refusal {
 
     pub(crate) fn forbidden(resource: Option<(&Resource, &str)>, message: String) -> Refusal {
         let details = resource.map_or_else(|| json!({}), |(resource, name)| named(resource, name));
-        Refusal {
-            code: 403,
-            reason: "Forbidden",
-            message,
-            details,
-        }
+        Refusal { code: 403, reason: "Forbidden", message, details }
     }
 
     /// The path means nothing here.
     pub(crate) fn no_such_path() -> Refusal {
-        Refusal::plain(
-            404,
-            "NotFound",
-            "the server could not find the requested resource",
-        )
+        Refusal::plain(404, "NotFound", "the server could not find the requested resource")
     }
 
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Refusal {
@@ -79,11 +65,7 @@ impl Refusal {
     }
 
     pub(crate) fn method_not_allowed() -> Refusal {
-        Refusal::plain(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )
+        Refusal::plain(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     }
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Refusal {
@@ -99,10 +81,7 @@ impl Refusal {
         Refusal {
             code: 409,
             reason: "Conflict",
-            message: format!(
-                "Operation cannot be fulfilled on {} {name:?}: {why}",
-                resource.qualified()
-            ),
+            message: format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified()),
             details: named(resource, name),
         }
     }
@@ -113,11 +92,7 @@ impl Refusal {
     }
 
     pub(crate) fn too_old(asked: u64, oldest: u64) -> Refusal {
-        Refusal::plain(
-            410,
-            "Expired",
-            format!("too old resource version: {asked} ({oldest})"),
-        )
+        Refusal::plain(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
     pub(crate) fn continue_expired() -> Refusal {
@@ -127,11 +102,7 @@ impl Refusal {
     }
 
     pub(crate) fn too_large(limit: usize) -> Refusal {
-        Refusal::plain(
-            413,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {limit}"),
-        )
+        Refusal::plain(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
     pub(crate) fn media_type(message: impl Into<String>) -> Refusal {
@@ -140,13 +111,9 @@ impl Refusal {
 
     pub(crate) fn invalid(kind: &str, name: &str, field: &str, why: &str) -> Refusal {
         let message = format!("{kind} {name:?} is invalid: {field}: {why}");
-        let details = json!({"name": name, "kind": kind, "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field}]});
-        Refusal {
-            code: 422,
-            reason: "Invalid",
-            message,
-            details,
-        }
+        let details =
+            json!({"name": name, "kind": kind, "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field}]});
+        Refusal { code: 422, reason: "Invalid", message, details }
     }
 
     /// The version asked for has not happened yet.
@@ -163,11 +130,7 @@ impl Refusal {
     }
 
     pub(crate) fn full(limit: usize) -> Refusal {
-        Refusal::plain(
-            507,
-            "InternalError",
-            format!("the store is full: it holds at most {limit} objects"),
-        )
+        Refusal::plain(507, "InternalError", format!("the store is full: it holds at most {limit} objects"))
     }
 
     /// A status that the owner asked for, whatever it is.
@@ -185,11 +148,7 @@ impl Refusal {
             504 => "Timeout",
             _ => "",
         };
-        Refusal::plain(
-            code,
-            reason,
-            format!("this path is arranged to answer {code}"),
-        )
+        Refusal::plain(code, reason, format!("this path is arranged to answer {code}"))
     }
 
     pub(crate) fn to_status(&self) -> Value {

@@ -84,37 +84,19 @@ impl Store {
 
     /// All objects of a resource, in one namespace or in all.
     pub(crate) fn list(&self, resource: usize, namespace: Option<&str>) -> Vec<(Key, Arc<Value>)> {
-        let start = Key {
-            resource,
-            namespace: namespace.unwrap_or_default().to_owned(),
-            name: String::new(),
-        };
+        let start = Key { resource, namespace: namespace.unwrap_or_default().to_owned(), name: String::new() };
         self.objects
             .range(start..)
-            .take_while(|(key, _)| {
-                key.resource == resource && namespace.is_none_or(|n| key.namespace == n)
-            })
+            .take_while(|(key, _)| key.resource == resource && namespace.is_none_or(|n| key.namespace == n))
             .map(|(key, object)| (key.clone(), Arc::clone(object)))
             .collect()
     }
 
     /// The same as it was at a version; the caller has checked that the version is not too old.
-    pub(crate) fn list_at(
-        &self,
-        resource: usize,
-        namespace: Option<&str>,
-        version: u64,
-    ) -> Vec<(Key, Arc<Value>)> {
-        let mut objects: BTreeMap<Key, Arc<Value>> =
-            self.list(resource, namespace).into_iter().collect();
-        let undo = self
-            .history
-            .iter()
-            .rev()
-            .take_while(|change| change.version > version);
-        for change in undo.filter(|c| {
-            c.key.resource == resource && namespace.is_none_or(|n| c.key.namespace == n)
-        }) {
+    pub(crate) fn list_at(&self, resource: usize, namespace: Option<&str>, version: u64) -> Vec<(Key, Arc<Value>)> {
+        let mut objects: BTreeMap<Key, Arc<Value>> = self.list(resource, namespace).into_iter().collect();
+        let undo = self.history.iter().rev().take_while(|change| change.version > version);
+        for change in undo.filter(|c| c.key.resource == resource && namespace.is_none_or(|n| c.key.namespace == n)) {
             match &change.before {
                 Some(before) => objects.insert(change.key.clone(), Arc::clone(before)),
                 None => objects.remove(&change.key),
@@ -124,36 +106,17 @@ impl Store {
     }
 
     pub(crate) fn all_in(&self, namespace: &str) -> Vec<Key> {
-        self.objects
-            .keys()
-            .filter(|key| key.namespace == namespace)
-            .cloned()
-            .collect()
+        self.objects.keys().filter(|key| key.namespace == namespace).cloned().collect()
     }
 
     /// What happened to a resource after a version. The error says that some of it has been forgotten.
-    pub(crate) fn since(
-        &self,
-        resource: usize,
-        namespace: Option<&str>,
-        version: u64,
-    ) -> Result<Vec<Change>, Refusal> {
+    pub(crate) fn since(&self, resource: usize, namespace: Option<&str>, version: u64) -> Result<Vec<Change>, Refusal> {
         if version < self.trimmed {
             return Err(Refusal::too_old(version, self.trimmed));
         }
-        let first = self
-            .history
-            .partition_point(|change| change.version <= version);
-        let wanted = |c: &&Change| {
-            c.key.resource == resource && namespace.is_none_or(|n| c.key.namespace == n)
-        };
-        Ok(self
-            .history
-            .iter()
-            .skip(first)
-            .filter(wanted)
-            .cloned()
-            .collect())
+        let first = self.history.partition_point(|change| change.version <= version);
+        let wanted = |c: &&Change| c.key.resource == resource && namespace.is_none_or(|n| c.key.namespace == n);
+        Ok(self.history.iter().skip(first).filter(wanted).cloned().collect())
     }
 
     /// Writes an object, whatever was there, and gives it the next version.
@@ -165,12 +128,7 @@ impl Store {
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let object = Arc::new(object);
         let before = self.objects.insert(key.clone(), Arc::clone(&object));
-        self.remember(Change {
-            version: self.version,
-            key,
-            after: Some(Arc::clone(&object)),
-            before,
-        });
+        self.remember(Change { version: self.version, key, after: Some(Arc::clone(&object)), before });
         Ok(object)
     }
 
@@ -180,12 +138,7 @@ impl Store {
         self.version = self.version.saturating_add(1);
         let mut last = (*before).clone();
         last["metadata"]["resourceVersion"] = self.version.to_string().into();
-        self.remember(Change {
-            version: self.version,
-            key: key.clone(),
-            after: None,
-            before: Some(Arc::new(last)),
-        });
+        self.remember(Change { version: self.version, key: key.clone(), after: None, before: Some(Arc::new(last)) });
         Some(before)
     }
 
@@ -239,9 +192,7 @@ impl Store {
     // SplitMix64: unique for each count, which is all that is asked of it.
     fn random(&mut self) -> u64 {
         self.identities = self.identities.wrapping_add(1);
-        let mut z = self
-            .seed
-            .wrapping_add(self.identities.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.seed.wrapping_add(self.identities.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -255,11 +206,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        Key {
-            resource: 0,
-            namespace: "default".into(),
-            name: name.into(),
-        }
+        Key { resource: 0, namespace: "default".into(), name: name.into() }
     }
 
     fn object(value: u32) -> Value {
@@ -310,11 +257,7 @@ mod tests {
     fn namespaces_do_not_leak_into_each_other() {
         let mut store = Store::new(100, 1);
         for namespace in ["a", "ab", "b"] {
-            let key = Key {
-                resource: 2,
-                namespace: namespace.into(),
-                name: "x".into(),
-            };
+            let key = Key { resource: 2, namespace: namespace.into(), name: "x".into() };
             store.write(key, object(1)).unwrap();
         }
         assert_eq!(store.list(2, Some("a")).len(), 1);

@@ -50,10 +50,7 @@ pub(crate) fn table(
     let rows: Vec<Value> = items
         .iter()
         .map(|item| {
-            let cells: Vec<Value> = columns
-                .iter()
-                .map(|column| (column.cell)(item, now))
-                .collect();
+            let cells: Vec<Value> = columns.iter().map(|column| (column.cell)(item, now)).collect();
             match include {
                 Include::Nothing => json!({"cells": cells}),
                 Include::Metadata => json!({"cells": cells, "object": metadata_only(item)}),

@@ -29,11 +29,7 @@ fn human(age: Duration) -> String {
     const DAY: u64 = 24 * HOUR;
     const YEAR: u64 = 365 * DAY;
     let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
-        if small == 0 {
-            format!("{big}{unit}")
-        } else {
-            format!("{big}{unit}{small}{small_unit}")
-        }
+        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
     };
     let s = age.as_secs();
     if s < 2 * MINUTE {
@@ -63,14 +59,7 @@ mod tests {
 
     #[test]
     fn ages_are_shortened_the_way_kubectl_users_know() {
-        for (seconds, text) in [
-            (0, "0s"),
-            (119, "119s"),
-            (150, "2m30s"),
-            (1200, "20m"),
-            (18_060, "5h1m"),
-            (86_400, "24h"),
-        ] {
+        for (seconds, text) in [(0, "0s"), (119, "119s"), (150, "2m30s"), (1200, "20m"), (18_060, "5h1m"), (86_400, "24h")] {
             assert_eq!(human(Duration::from_secs(seconds)), text);
         }
     }

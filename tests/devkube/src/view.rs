@@ -62,47 +62,22 @@ impl View {
             View::Whole => object.clone(),
             View::Metadata => metadata_only(object),
             View::Table(include) => {
-                let version = object["metadata"]["resourceVersion"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-                let meta = ListMeta {
-                    version,
-                    ..ListMeta::default()
-                };
+                let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+                let meta = ListMeta { version, ..ListMeta::default() };
                 table::table(resource, &[object], &meta, include, true, now)
             }
         }
     }
 
     /// An object inside a watch event; a table repeats its head only once.
-    pub(crate) fn event(
-        self,
-        resource: &Resource,
-        object: &Value,
-        first: bool,
-        now: SystemTime,
-    ) -> Value {
+    pub(crate) fn event(self, resource: &Resource, object: &Value, first: bool, now: SystemTime) -> Value {
         match self {
             View::Whole | View::Metadata => self.single(resource, object, now),
-            View::Table(include) => table::table(
-                resource,
-                &[object],
-                &ListMeta::default(),
-                include,
-                first,
-                now,
-            ),
+            View::Table(include) => table::table(resource, &[object], &ListMeta::default(), include, first, now),
         }
     }
 
-    pub(crate) fn list(
-        self,
-        resource: &Resource,
-        items: &[Arc<Value>],
-        meta: &ListMeta,
-        now: SystemTime,
-    ) -> Value {
+    pub(crate) fn list(self, resource: &Resource, items: &[Arc<Value>], meta: &ListMeta, now: SystemTime) -> Value {
         match self {
             View::Whole => json!({
                 "kind": format!("{}List", resource.kind),

@@ -45,12 +45,7 @@ pub(crate) fn start(shared: &Arc<Shared>, head: &Head, target: Target) -> Result
     let initial_events = query.flag("sendInitialEvents");
     if initial_events && query.get("resourceVersionMatch") != Some("NotOlderThan") {
         let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Refusal::invalid(
-            "ListOptions",
-            "",
-            "resourceVersionMatch",
-            why,
-        ));
+        return Err(Refusal::invalid("ListOptions", "", "resourceVersionMatch", why));
     }
     let (sender, receiver) = mpsc::channel(16);
     let store = shared.store();
@@ -62,16 +57,10 @@ pub(crate) fn start(shared: &Arc<Shared>, head: &Head, target: Target) -> Result
     let too_old = too_old.map(|asked| Refusal::too_old(asked, store.oldest()));
     let (version, initial) = match asked {
         Some(asked) if !initial_events => (asked, Vec::new()),
-        Some(_) | None => (
-            now,
-            store.list(target.resource, target.namespace.as_deref()),
-        ),
+        Some(_) | None => (now, store.list(target.resource, target.namespace.as_deref())),
     };
     drop(store);
-    let deadline = query
-        .number("timeoutSeconds")
-        .filter(|n| *n > 0)
-        .map_or(FAR_AWAY, Duration::from_secs);
+    let deadline = query.number("timeoutSeconds").filter(|n| *n > 0).map_or(FAR_AWAY, Duration::from_secs);
     let mut watch = Watch {
         cuts: shared.cuts.subscribe(),
         shared: Arc::clone(shared),
@@ -112,11 +101,7 @@ impl Watch {
         if mark_initial && self.bookmarks {
             self.bookmark(true).await?;
         }
-        let interval = self
-            .shared
-            .options
-            .bookmark_interval
-            .max(Duration::from_millis(1));
+        let interval = self.shared.options.bookmark_interval.max(Duration::from_millis(1));
         let mut bookmark = tokio::time::interval_at(Instant::now() + interval, interval);
         bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut versions = self.shared.versions.subscribe();
@@ -136,11 +121,7 @@ impl Watch {
     async fn catch_up(&mut self) -> Result<(), Over> {
         let (changes, version) = {
             let store = self.shared.store();
-            let changes = store.since(
-                self.target.resource,
-                self.target.namespace.as_deref(),
-                self.version,
-            );
+            let changes = store.since(self.target.resource, self.target.namespace.as_deref(), self.version);
             (changes, store.version())
         };
         match changes {
@@ -161,9 +142,7 @@ impl Watch {
     }
 
     async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Over> {
-        let object = self
-            .view
-            .event(self.target.kind(), object, self.first, SystemTime::now());
+        let object = self.view.event(self.target.kind(), object, self.first, SystemTime::now());
         self.first = false;
         self.line(kind, &object).await
     }
@@ -203,9 +182,7 @@ impl Watch {
 
 /// What a change means to somebody who sees only what the selector lets through.
 fn classify<'a>(selector: &Selector, change: &'a Change) -> Option<(&'static str, &'a Value)> {
-    let seen = |object: &'a Option<Arc<Value>>| {
-        object.as_deref().filter(|object| selector.matches(object))
-    };
+    let seen = |object: &'a Option<Arc<Value>>| object.as_deref().filter(|object| selector.matches(object));
     match (seen(&change.before), seen(&change.after)) {
         (None, Some(after)) => Some(("ADDED", after)),
         (Some(_), Some(after)) => Some(("MODIFIED", after)),
@@ -230,17 +207,8 @@ mod tests {
         let pods = position("", "pods").unwrap();
         let selector = Selector::parse(&RESOURCES[pods], Some("app=web"), None).unwrap();
         let kind = |before, after| {
-            let key = Key {
-                resource: pods,
-                namespace: "a".into(),
-                name: "b".into(),
-            };
-            let change = Change {
-                version: 2,
-                key,
-                before,
-                after,
-            };
+            let key = Key { resource: pods, namespace: "a".into(), name: "b".into() };
+            let change = Change { version: 2, key, before, after };
             classify(&selector, &change).map(|(kind, _)| kind)
         };
         assert_eq!(kind(None, pod("web")), Some("ADDED"));

@@ -38,46 +38,31 @@ pub(crate) fn parse(head: &Head, body: &Bytes) -> Result<Value, Refusal> {
     match head.content_type().as_str() {
         binary if protobuf::is(binary) => protobuf::parse(body),
         "" | "*/*" | "application/json" => parse_json(body),
-        other => Err(Refusal::media_type(format!(
-            "the body of the request is {other}, only JSON is read"
-        ))),
+        other => Err(Refusal::media_type(format!("the body of the request is {other}, only JSON is read"))),
     }
 }
 
 pub(crate) fn parse_json(body: &Bytes) -> Result<Value, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
-        Refusal::bad_request(format!(
-            "the body of the request could not be read as JSON: {error}"
-        ))
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(format!("the body of the request could not be read as JSON: {error}")))
 }
 
 pub(crate) fn check_shape(object: &mut Value) -> Result<(), Refusal> {
-    let fields = object
-        .as_object_mut()
-        .ok_or_else(|| Refusal::bad_request("the body of the request is not an object"))?;
+    let fields = object.as_object_mut().ok_or_else(|| Refusal::bad_request("the body of the request is not an object"))?;
     let metadata = fields.entry("metadata").or_insert(Value::Null);
     if metadata.is_null() {
         *metadata = json!({});
     }
     for place in OBJECTS {
-        if object
-            .pointer(place)
-            .is_some_and(|value| !value.is_object() && !value.is_null())
-        {
-            return Err(Refusal::bad_request(format!(
-                "json: {place} is not an object"
-            )));
+        if object.pointer(place).is_some_and(|value| !value.is_object() && !value.is_null()) {
+            return Err(Refusal::bad_request(format!("json: {place} is not an object")));
         }
     }
     Ok(())
 }
 
 pub(crate) fn check_type(resource: &Resource, object: &mut Value) -> Result<(), Refusal> {
-    let expected = [
-        ("apiVersion", resource.api_version()),
-        ("kind", resource.kind.to_owned()),
-    ];
+    let expected = [("apiVersion", resource.api_version()), ("kind", resource.kind.to_owned())];
     for (field, expected) in expected {
         match object[field].as_str() {
             Some(given) if given != expected => {
@@ -95,9 +80,7 @@ pub(crate) fn check_type(resource: &Resource, object: &mut Value) -> Result<(), 
 fn check_name(resource: &Resource, name: &str) -> Result<(), Refusal> {
     let valid = !name.is_empty()
         && name.len() <= 253
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.')
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.ends_with(|c: char| c.is_ascii_alphanumeric());
     if valid {
@@ -117,12 +100,7 @@ pub(crate) fn dry_run(head: &Head) -> Result<bool, Refusal> {
     match head.query.get("dryRun") {
         None => Ok(false),
         Some("All") => Ok(true),
-        Some(other) => Err(Refusal::invalid(
-            "Options",
-            "",
-            "dryRun",
-            &format!("Unsupported value: {other:?}"),
-        )),
+        Some(other) => Err(Refusal::invalid("Options", "", "dryRun", &format!("Unsupported value: {other:?}"))),
     }
 }
 
@@ -146,46 +124,26 @@ fn remove_field(value: &mut Value, field: &str) {
     }
 }
 
-pub(crate) fn create(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    object: Value,
-) -> Result<Arc<Value>, Refusal> {
+pub(crate) fn create(shared: &Shared, head: &Head, target: &Target, object: Value) -> Result<Arc<Value>, Refusal> {
     let resource = target.kind();
     if resource.namespaced && target.namespace.is_none() {
-        return Err(Refusal::bad_request(
-            "an empty namespace may not be set during creation",
-        ));
+        return Err(Refusal::bad_request("an empty namespace may not be set during creation"));
     }
     let dry = dry_run(head)?;
     shared.change(|store| create_in(store, target, object, dry))
 }
 
-pub(crate) fn create_in(
-    store: &mut Store,
-    target: &Target,
-    mut object: Value,
-    dry: bool,
-) -> Result<Arc<Value>, Refusal> {
+pub(crate) fn create_in(store: &mut Store, target: &Target, mut object: Value, dry: bool) -> Result<Arc<Value>, Refusal> {
     let resource = target.kind();
     check_shape(&mut object)?;
     check_type(resource, &mut object)?;
     place(&mut object, target)?;
-    if let Some(version) = object["metadata"]["resourceVersion"]
-        .as_str()
-        .filter(|v| !v.is_empty())
-    {
-        let why = format!(
-            "resourceVersion should not be set on objects to be created, it is {version:?}"
-        );
+    if let Some(version) = object["metadata"]["resourceVersion"].as_str().filter(|v| !v.is_empty()) {
+        let why = format!("resourceVersion should not be set on objects to be created, it is {version:?}");
         return Err(Refusal::bad_request(why));
     }
     let metadata = &mut object["metadata"];
-    let name = match (
-        metadata["name"].as_str().filter(|n| !n.is_empty()),
-        metadata["generateName"].as_str(),
-    ) {
+    let name = match (metadata["name"].as_str().filter(|n| !n.is_empty()), metadata["generateName"].as_str()) {
         (Some(name), _) => name.to_owned(),
         (None, Some(prefix)) => format!("{prefix}{}", store.new_suffix()),
         (None, None) => String::new(),
@@ -195,11 +153,7 @@ pub(crate) fn create_in(
     if resource.status {
         remove_field(&mut object, "status");
     }
-    let key = Key {
-        resource: target.resource,
-        namespace: target.namespace.clone().unwrap_or_default(),
-        name,
-    };
+    let key = Key { resource: target.resource, namespace: target.namespace.clone().unwrap_or_default(), name };
     if resource.namespaced {
         check_namespace(store, &key.namespace)?;
     }
@@ -208,11 +162,7 @@ pub(crate) fn create_in(
     }
     defaults::fill(resource, &mut object, store.version());
     identify(store, resource, &mut object);
-    if dry {
-        Ok(Arc::new(object))
-    } else {
-        store.write(key, object)
-    }
+    if dry { Ok(Arc::new(object)) } else { store.write(key, object) }
 }
 
 /// Puts the namespace of the path into the object, or finds that they contradict.
@@ -222,9 +172,9 @@ fn place(object: &mut Value, target: &Target) -> Result<(), Refusal> {
     };
     let metadata = &mut object["metadata"];
     match metadata["namespace"].as_str() {
-        Some(given) if !given.is_empty() && given != namespace => Err(Refusal::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        )),
+        Some(given) if !given.is_empty() && given != namespace => {
+            Err(Refusal::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+        }
         Some(_) | None => {
             metadata["namespace"] = namespace.as_str().into();
             Ok(())
@@ -236,30 +186,18 @@ fn check_namespace(store: &Store, namespace: &str) -> Result<(), Refusal> {
     let Some(resource) = position("", "namespaces") else {
         return Ok(());
     };
-    let key = Key {
-        resource,
-        namespace: String::new(),
-        name: namespace.to_owned(),
-    };
+    let key = Key { resource, namespace: String::new(), name: namespace.to_owned() };
     match store.get(&key) {
         Some(_) => Ok(()),
         None => Err(Refusal::not_found(key.resource(), namespace)),
     }
 }
 
-pub(crate) fn update(
-    shared: &Shared,
-    head: &Head,
-    target: &Target,
-    object: Value,
-) -> Result<Arc<Value>, Refusal> {
+pub(crate) fn update(shared: &Shared, head: &Head, target: &Target, object: Value) -> Result<Arc<Value>, Refusal> {
     let dry = dry_run(head)?;
     let key = key(target);
     shared.change(|store| {
-        let old = store
-            .get(&key)
-            .cloned()
-            .ok_or_else(|| Refusal::not_found(key.resource(), &key.name))?;
+        let old = store.get(&key).cloned().ok_or_else(|| Refusal::not_found(key.resource(), &key.name))?;
         replace(store, &key, target, &old, object, dry)
     })
 }
@@ -280,36 +218,18 @@ pub(crate) fn replace(
     let metadata = &mut new["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     if name != key.name {
-        let message = format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            key.name
-        );
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
         return Err(Refusal::bad_request(message));
     }
     let was = &old["metadata"];
-    if metadata["uid"]
-        .as_str()
-        .is_some_and(|uid| !uid.is_empty() && was["uid"] != uid)
-    {
-        let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            metadata["uid"], was["uid"]
-        );
+    if metadata["uid"].as_str().is_some_and(|uid| !uid.is_empty() && was["uid"] != uid) {
+        let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", metadata["uid"], was["uid"]);
         return Err(Refusal::conflict(resource, &key.name, &why));
     }
-    if metadata["resourceVersion"]
-        .as_str()
-        .is_some_and(|v| !v.is_empty() && was["resourceVersion"] != v)
-    {
+    if metadata["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && was["resourceVersion"] != v) {
         return Err(Refusal::stale(resource, &key.name));
     }
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "generation",
-        "resourceVersion",
-    ] {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion"] {
         match was.get(field) {
             Some(value) => metadata[field] = value.clone(),
             None => remove_field(metadata, field),
@@ -326,15 +246,11 @@ pub(crate) fn replace(
             None => remove_field(&mut new, "status"),
         }
     }
-    if resource.is("", "services") && new["spec"]["clusterIP"].is_null() && new["spec"].is_object()
-    {
+    if resource.is("", "services") && new["spec"]["clusterIP"].is_null() && new["spec"].is_object() {
         new["spec"]["clusterIP"] = old["spec"]["clusterIP"].clone();
     }
     defaults::fill(resource, &mut new, store.version());
-    if let Some(generation) = was["generation"]
-        .as_u64()
-        .filter(|_| new["spec"] != old["spec"])
-    {
+    if let Some(generation) = was["generation"].as_u64().filter(|_| new["spec"] != old["spec"]) {
         new["metadata"]["generation"] = generation.saturating_add(1).into();
     }
     if new == **old {
@@ -360,22 +276,14 @@ pub(crate) fn put(shared: &Shared, mut object: Value) -> Result<Arc<Value>, Refu
     let name = metadata["name"].as_str().unwrap_or_default().to_owned();
     check_name(kind, &name)?;
     let namespace = if kind.namespaced {
-        let namespace = metadata["namespace"]
-            .as_str()
-            .filter(|n| !n.is_empty())
-            .unwrap_or("default")
-            .to_owned();
+        let namespace = metadata["namespace"].as_str().filter(|n| !n.is_empty()).unwrap_or("default").to_owned();
         metadata["namespace"] = namespace.as_str().into();
         namespace
     } else {
         remove_field(metadata, "namespace");
         String::new()
     };
-    let key = Key {
-        resource,
-        namespace,
-        name,
-    };
+    let key = Key { resource, namespace, name };
     shared.change(|store| {
         defaults::fill(kind, &mut object, store.version());
         let old = store.get(&key).cloned();

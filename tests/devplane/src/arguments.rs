@@ -53,10 +53,7 @@ pub(crate) struct Arguments {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(words);
     let mut arguments = Arguments {
-        options: Options {
-            seed: fastrand::u64(..),
-            ..Options::default()
-        },
+        options: Options { seed: fastrand::u64(..), ..Options::default() },
         mini_kube: false,
         kubeconfig: None,
         kube_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -78,9 +75,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
             Long("no-tls") => options.tls = false,
             Long("no-gateway") => options.gateway = false,
             Long("distinct-uuid") => options.plane.distinct_uuid = true,
-            Long("ack-heartbeats") => {
-                options.plane.acknowledge_heartbeats = parser.value()?.parse()?
-            }
+            Long("ack-heartbeats") => options.plane.acknowledge_heartbeats = parser.value()?.parse()?,
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("mini-kube") => arguments.mini_kube = true,
             Long("mini-kube-listen") => arguments.kube_listen = parser.value()?.parse()?,
@@ -105,24 +100,9 @@ mod tests {
 
     #[test]
     fn options() {
-        let words = [
-            "serve",
-            "--no-tls",
-            "--token",
-            "t",
-            "--ack-heartbeats=false",
-            "--listen",
-            "127.0.0.1:7",
-            "-v",
-        ];
-        let Wish::Serve(arguments) = read_words(&words).unwrap() else {
-            panic!("no help was asked for")
-        };
-        assert!(
-            !arguments.options.tls
-                && !arguments.options.plane.acknowledge_heartbeats
-                && arguments.verbose
-        );
+        let words = ["serve", "--no-tls", "--token", "t", "--ack-heartbeats=false", "--listen", "127.0.0.1:7", "-v"];
+        let Wish::Serve(arguments) = read_words(&words).unwrap() else { panic!("no help was asked for") };
+        assert!(!arguments.options.tls && !arguments.options.plane.acknowledge_heartbeats && arguments.verbose);
         assert_eq!(arguments.options.listen.port(), 7);
         assert_eq!(arguments.options.plane.tokens, ["t"]);
         assert!(matches!(read_words(&["--help"]), Ok(Wish::Help)));
@@ -130,13 +110,7 @@ mod tests {
 
     #[test]
     fn mistakes() {
-        for words in [
-            &["serve", "--nothing"][..],
-            &["listen"],
-            &["serve", "--listen", "here"],
-            &["serve", "serve"],
-            &[],
-        ] {
+        for words in [&["serve", "--nothing"][..], &["listen"], &["serve", "--listen", "here"], &["serve", "serve"], &[]] {
             assert!(read_words(words).is_err(), "{words:?}");
         }
     }

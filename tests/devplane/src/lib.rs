@@ -7,6 +7,6 @@ pub mod plane;
 mod server;
 
 pub use server::{
-    Answer, AnswerStream, AppRoute, DevPlane, DevPlaneHandle, Identity, Journal, Options,
-    RequestError, Service, StartError, Stopped,
+    Answer, AnswerStream, AppRoute, DevPlane, DevPlaneHandle, Identity, Journal, Options, RequestError, Service, StartError,
+    Stopped,
 };

@@ -56,13 +56,7 @@ async fn serve_until_signal(arguments: Arguments) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
 
-    let Arguments {
-        mut options,
-        mini_kube,
-        kubeconfig,
-        kube_listen,
-        verbose,
-    } = arguments;
+    let Arguments { mut options, mini_kube, kubeconfig, kube_listen, verbose } = arguments;
     if verbose {
         options.journal = Some(Arc::new(|line: &str| {
             let _ = writeln!(io::stderr(), "{line}");
@@ -70,18 +64,14 @@ async fn serve_until_signal(arguments: Arguments) -> Result<(), String> {
     }
     let files = tempfile::Builder::new().prefix("devplane-").tempdir();
     let files = files.map_err(|error| format!("cannot make a directory for files: {error}"))?;
-    options
-        .ca_file
-        .get_or_insert_with(|| files.path().join("ca.pem"));
+    options.ca_file.get_or_insert_with(|| files.path().join("ca.pem"));
     let kube = if mini_kube {
         let path = kubeconfig.unwrap_or_else(|| files.path().join("kubeconfig"));
         Some(MiniKube::start(kube_listen, path, options.public_host.as_slice()).await?)
     } else {
         None
     };
-    let plane = DevPlane::start(options)
-        .await
-        .map_err(|error| error.to_string())?;
+    let plane = DevPlane::start(options).await.map_err(|error| error.to_string())?;
 
     let mut facts = json!({
         "api_url": plane.api_url(), "token": plane.token(), "ca_file": plane.ca_file(),
@@ -95,9 +85,7 @@ async fn serve_until_signal(arguments: Arguments) -> Result<(), String> {
         facts["kube_token"] = kube.token.as_str().into();
     }
     let mut stdout = io::stdout();
-    writeln!(stdout, "{facts}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("cannot write: {error}"))?;
+    writeln!(stdout, "{facts}").and_then(|()| stdout.flush()).map_err(|error| format!("cannot write: {error}"))?;
 
     tokio::select! {
         _ = terminate.recv() => {}

@@ -18,33 +18,13 @@ pub(crate) struct MiniKube {
 
 impl MiniKube {
     /// Starts the API and writes the agent's kubeconfig, whose own token may read only.
-    pub(crate) async fn start(
-        bind: SocketAddr,
-        kubeconfig: PathBuf,
-        names: &[String],
-    ) -> Result<Self, String> {
+    pub(crate) async fn start(bind: SocketAddr, kubeconfig: PathBuf, names: &[String]) -> Result<Self, String> {
         let identity = Identity::make(names).map_err(|error| error.to_string())?;
-        let secret = |name: &str| {
-            format!(
-                "{name}-{:016x}{:016x}",
-                fastrand::u64(..),
-                fastrand::u64(..)
-            )
-        };
+        let secret = |name: &str| format!("{name}-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let (user, agent) = (secret("user"), secret("agent"));
-        let tokens = vec![
-            Token::admin(&user, "demo-user"),
-            Token::read_only(&agent, "pipeops-agent"),
-        ];
-        let options = devkube::Options {
-            tls: Some(identity.config),
-            bind,
-            tokens,
-            ..devkube::Options::default()
-        };
-        let server = DevKube::start(options)
-            .await
-            .map_err(|error| format!("mini Kubernetes API: {error}"))?;
+        let tokens = vec![Token::admin(&user, "demo-user"), Token::read_only(&agent, "pipeops-agent")];
+        let options = devkube::Options { tls: Some(identity.config), bind, tokens, ..devkube::Options::default() };
+        let server = DevKube::start(options).await.map_err(|error| format!("mini Kubernetes API: {error}"))?;
         // JSON is YAML.
         let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "mini",
@@ -56,10 +36,6 @@ impl MiniKube {
         });
         std::fs::write(&kubeconfig, format!("{text:#}\n"))
             .map_err(|error| format!("cannot write {}: {error}", kubeconfig.display()))?;
-        Ok(Self {
-            _server: server,
-            kubeconfig,
-            token: user,
-        })
+        Ok(Self { _server: server, kubeconfig, token: user })
     }
 }

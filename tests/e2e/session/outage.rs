@@ -1,7 +1,7 @@
 //! A plane that is not there, or does not answer.
 
 use super::harness::{Bed, LIMIT, Setup};
-use super::{LOST, RECONNECTING, REGISTERED, bed, finish, millis, seconds, text};
+use super::{LOST, RECONNECTING, REGISTERED, bed, finish, millis, seconds, text, tick};
 
 #[test]
 fn f36_b02_a_plane_that_is_away_at_the_start_is_waited_for() {
@@ -36,6 +36,7 @@ fn b65_silence_ends_the_connection_after_the_configured_time() {
     let bed = bed();
     let agent = bed.agent().set("timeouts.websocket_read", "15s").set("timeouts.websocket_ping", "5s").online();
     agent.until(&bed, "a heartbeat", |plane| !plane.records().heartbeats.is_empty());
+    tick(&agent, &bed);
     let begun = bed.with_plane(|plane| {
         plane.faults.black_hole = true;
         plane.now()

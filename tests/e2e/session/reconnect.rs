@@ -3,7 +3,7 @@
 use devplane::plane::Role;
 
 use super::harness::{Bed, LIMIT, Setup};
-use super::{LOST, RECONNECTING, STATE_CHANGED, bed, connection, finish, millis, seconds, text};
+use super::{LOST, RECONNECTING, STATE_CHANGED, bed, connection, finish, millis, seconds, text, tick};
 
 #[test]
 fn f25_the_states_are_exactly_those_of_the_connection() {
@@ -98,6 +98,7 @@ fn f39_the_wait_before_a_new_dial_is_told_in_human_durations() {
 fn f41_a_blip_is_healed_at_once() {
     let bed = bed();
     let agent = bed.agent().online();
+    tick(&agent, &bed);
     let dropped = bed.with_plane(|plane| {
         plane.drop_agents();
         plane.now()
@@ -141,12 +142,14 @@ fn b54_no_wait_is_skipped_after_a_return_on_demand() {
     let lost =
         |number: u64| move |plane: &devplane::plane::Plane| plane.online() > 0 && plane.records().upgrades.total() == number;
     let mut told = Vec::new();
+    tick(&agent, &bed);
     told.push(bed.with_plane(|plane| {
         let connection = connection(plane);
         plane.send_error(connection, None, "cluster not registered");
         plane.now()
     }));
     agent.until(&bed, "the first return", lost(4));
+    tick(&agent, &bed);
     told.push(bed.with_plane(|plane| {
         plane.drop_agents();
         plane.now()

@@ -172,7 +172,7 @@ fn must1_the_upgrade_of_the_controller() {
     let bearer = format!("Bearer {}", bed.plane.token());
     for record in bed.records().upgrades.iter() {
         let header = |name: &'static str| record.upgrade.header(name).map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(header("authorization"), [bearer.clone()]);
+        assert_eq!(header("authorization"), std::slice::from_ref(&bearer));
         assert!(header("sec-websocket-protocol").is_empty());
         assert!(header("sec-websocket-extensions").is_empty());
         assert!(!record.upgrade.query.contains(bed.plane.token()));

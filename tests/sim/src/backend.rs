@@ -41,12 +41,7 @@ impl Kind {
     }
 
     fn of(path: &str) -> Self {
-        let number = || {
-            path.rsplit('/')
-                .next()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0)
-        };
+        let number = || path.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
         match path.split('/').nth(3).unwrap_or_default() {
             "blob" => Self::Blob(number()),
             "endless" => Self::Endless,
@@ -85,10 +80,7 @@ pub struct Backends {
 impl Backends {
     #[must_use]
     pub fn new(piece: usize) -> Self {
-        Self {
-            running: BTreeMap::new(),
-            piece,
-        }
+        Self { running: BTreeMap::new(), piece }
     }
 
     #[must_use]
@@ -101,65 +93,31 @@ impl Backends {
         let key = open.key;
         let kind = Kind::of(open.uri.split('?').next().unwrap_or_default());
         let mut reports = Vec::new();
-        let mut running = Running {
-            kind,
-            sent: 0,
-            permissions: 0,
-            body_done: true,
-            received: 0,
-        };
+        let mut running = Running { kind, sent: 0, permissions: 0, body_done: true, received: 0 };
         match &open.body {
             Body::None => {}
             Body::Whole(bytes) => {
                 running.received = bytes.len();
                 if kind != Kind::Unreading {
-                    reports.push((
-                        random.u64(0..20),
-                        Input::Consumed {
-                            key,
-                            bytes: bytes.len(),
-                        },
-                    ));
+                    reports.push((random.u64(0..20), Input::Consumed { key, bytes: bytes.len() }));
                 }
             }
             Body::Fed => running.body_done = false,
         }
         match kind {
             Kind::Refused => {
-                reports.push((
-                    random.u64(0..10),
-                    Input::Failed {
-                        key,
-                        error: UpstreamError::Unreachable("refused"),
-                    },
-                ));
+                reports.push((random.u64(0..10), Input::Failed { key, error: UpstreamError::Unreachable("refused") }));
                 return reports;
             }
             Kind::Hang | Kind::Unreading => {}
             Kind::Count if !running.body_done => {}
             Kind::Count | Kind::Blob(_) | Kind::Endless | Kind::Cut(_) => {
                 let headers = vec![
-                    Header {
-                        name: "content-type".into(),
-                        value: "application/octet-stream".into(),
-                    },
-                    Header {
-                        name: "connection".into(),
-                        value: "x-hop".into(),
-                    },
-                    Header {
-                        name: "x-hop".into(),
-                        value: "1".into(),
-                    },
+                    Header { name: "content-type".into(), value: "application/octet-stream".into() },
+                    Header { name: "connection".into(), value: "x-hop".into() },
+                    Header { name: "x-hop".into(), value: "1".into() },
                 ];
-                reports.push((
-                    random.u64(0..50),
-                    Input::Head {
-                        key,
-                        status: 200,
-                        headers,
-                    },
-                ));
+                reports.push((random.u64(0..50), Input::Head { key, status: 200, headers }));
             }
         }
         self.running.insert(key, running);
@@ -172,12 +130,7 @@ impl Backends {
         }
     }
 
-    pub fn feed(
-        &mut self,
-        key: Key,
-        data: &Bytes,
-        random: &mut fastrand::Rng,
-    ) -> Vec<(u64, Input)> {
+    pub fn feed(&mut self, key: Key, data: &Bytes, random: &mut fastrand::Rng) -> Vec<(u64, Input)> {
         let Some(running) = self.running.get_mut(&key) else {
             return Vec::new();
         };
@@ -185,13 +138,7 @@ impl Backends {
         if running.kind == Kind::Unreading {
             return Vec::new();
         }
-        vec![(
-            random.u64(0..5),
-            Input::Consumed {
-                key,
-                bytes: data.len(),
-            },
-        )]
+        vec![(random.u64(0..5), Input::Consumed { key, bytes: data.len() })]
     }
 
     pub fn feed_end(&mut self, key: Key) -> Vec<(u64, Input)> {
@@ -200,14 +147,7 @@ impl Backends {
         };
         running.body_done = true;
         if running.kind == Kind::Count {
-            return vec![(
-                1,
-                Input::Head {
-                    key,
-                    status: 200,
-                    headers: Vec::new(),
-                },
-            )];
+            return vec![(1, Input::Head { key, status: 200, headers: Vec::new() })];
         }
         Vec::new()
     }
@@ -225,39 +165,24 @@ impl Backends {
         let left = match running.kind {
             Kind::Blob(size) | Kind::Cut(size) => size - running.sent,
             Kind::Endless => 200,
-            Kind::Count => format!("{}", running.received)
-                .len()
-                .saturating_sub(running.sent),
+            Kind::Count => format!("{}", running.received).len().saturating_sub(running.sent),
             Kind::Hang | Kind::Refused | Kind::Unreading => return None,
         };
         running.permissions -= 1;
         if left == 0 {
             let broken = matches!(running.kind, Kind::Cut(_));
             self.running.remove(&key);
-            return Some(if broken {
-                Input::Failed {
-                    key,
-                    error: UpstreamError::Broken("cut"),
-                }
-            } else {
-                Input::End { key }
-            });
+            return Some(if broken { Input::Failed { key, error: UpstreamError::Broken("cut") } } else { Input::End { key } });
         }
         let count = left.min(random.usize(1..=self.piece));
         let start = running.sent;
         running.sent += count;
         let data: Vec<u8> = if running.kind == Kind::Count {
-            format!("{}", running.received)
-                .into_bytes()
-                .drain(start..start + count)
-                .collect()
+            format!("{}", running.received).into_bytes().drain(start..start + count).collect()
         } else {
             (start..start + count).map(byte_at).collect()
         };
-        Some(Input::Data {
-            key,
-            data: data.into(),
-        })
+        Some(Input::Data { key, data: data.into() })
     }
 
     /// Milliseconds until the backend has something for a reader.
@@ -272,8 +197,6 @@ impl Backends {
     /// Whether a head is out, so that pieces may follow.
     #[must_use]
     pub fn has_permission(&self, key: Key) -> bool {
-        self.running
-            .get(&key)
-            .is_some_and(|running| running.permissions > 0)
+        self.running.get(&key).is_some_and(|running| running.permissions > 0)
     }
 }

@@ -26,11 +26,7 @@ pub fn play(seed: u64) -> (u64, Counts) {
         ..PlaneConfig::default()
     };
     let limits = Limits {
-        ceiling: if dice.bool() {
-            256 * 1024
-        } else {
-            8 * 1024 * 1024
-        },
+        ceiling: if dice.bool() { 256 * 1024 } else { 8 * 1024 * 1024 },
         exchanges: dice.usize(4..64),
         ..Limits::default()
     };
@@ -53,82 +49,46 @@ pub fn play(seed: u64) -> (u64, Counts) {
     world.run_until(world.now + LEFTOVERS);
     let end = world.now + RECOVERY;
     let online = world.run_while(end, |world| !world.is_online());
-    assert!(
-        online,
-        "not online again within {RECOVERY} ms of peace: {}",
-        world.story()
-    );
+    assert!(online, "not online again within {RECOVERY} ms of peace: {}", world.story());
     // Whatever is still under way from the storm may take its own time; a new request must be answered now.
     for id in world.watched.keys().copied().collect::<Vec<_>>() {
-        if world
-            .watched
-            .get(&id)
-            .is_some_and(|watched| watched.ended.is_none())
-        {
+        if world.watched.get(&id).is_some_and(|watched| watched.ended.is_none()) {
             world.cancel(id);
         }
     }
     world.run_until(world.now + 5_000);
     if !world.is_online() {
         let end = world.now + RECOVERY;
-        assert!(
-            world.run_while(end, |world| !world.is_online()),
-            "not online again"
-        );
+        assert!(world.run_while(end, |world| !world.is_online()), "not online again");
     }
-    let Some(id) = world.request(Kind::Blob(100_000), true, Body::None) else {
-        panic!("online, and no agent to ask")
-    };
+    let Some(id) = world.request(Kind::Blob(100_000), true, Body::None) else { panic!("online, and no agent to ask") };
     let end = world.now + 10_000;
-    let done = world.run_while(end, |world| {
-        world
-            .watched
-            .get(&id)
-            .is_none_or(|watched| watched.ended.is_none())
-    });
+    let done = world.run_while(end, |world| world.watched.get(&id).is_none_or(|watched| watched.ended.is_none()));
     assert!(
-        done && world
-            .watched
-            .get(&id)
-            .is_some_and(|watched| watched.received == 100_000),
+        done && world.watched.get(&id).is_some_and(|watched| watched.received == 100_000),
         "a request in peace is answered in full: {}",
         world.story()
     );
     assert_eq!(world.backends_open(), 0, "backends left open");
     world.shut_down();
     let end = world.now + 4_000;
-    assert!(
-        world.run_while(end, |world| world.stopped.is_none()),
-        "contract 12: not stopped in time"
-    );
+    assert!(world.run_while(end, |world| world.stopped.is_none()), "contract 12: not stopped in time");
     (world.trace, world.counts)
 }
 
 fn disturb(world: &mut World, dice: &mut fastrand::Rng) {
-    world.network = crate::world::Network {
-        latency: world.network.latency,
-        ..crate::world::Network::default()
-    };
+    world.network = crate::world::Network { latency: world.network.latency, ..crate::world::Network::default() };
     match dice.u8(0..22) {
         0 => world.network.down = true,
         1 => world.network.black_hole = true,
         2 => world.cut(),
         3 => world.plane.drop_agents(),
-        4 => world
-            .plane
-            .close_agents([1000, 1001, 1008, 1011, 1012][dice.usize(0..5)], "because"),
+        4 => world.plane.close_agents([1000, 1001, 1008, 1011, 1012][dice.usize(0..5)], "because"),
         5 => {
-            world.plane.faults.refuse_controller = Some(refusal(
-                [401, 403, 404, 429, 500, 503][dice.usize(0..6)],
-                ["1", "7", "100000", "soon"][dice.usize(0..4)],
-            ))
+            world.plane.faults.refuse_controller =
+                Some(refusal([401, 403, 404, 429, 500, 503][dice.usize(0..6)], ["1", "7", "100000", "soon"][dice.usize(0..4)]))
         }
-        6 => {
-            world.plane.faults.refuse_gateway = Some(refusal(
-                [401, 403, 404, 429, 500, 503][dice.usize(0..6)],
-                "2",
-            ))
-        }
+        6 => world.plane.faults.refuse_gateway = Some(refusal([401, 403, 404, 429, 500, 503][dice.usize(0..6)], "2")),
         7 => world.plane.faults.hang_controller = true,
         8 => world.plane.faults.hang_gateway = true,
         9 => world.plane.faults.drop_after_accept = Some(dice.u64(0..5000)),
@@ -138,10 +98,7 @@ fn disturb(world: &mut World, dice: &mut fastrand::Rng) {
                 RegisterReply::Silent,
                 RegisterReply::Error("try again".into()),
                 RegisterReply::NotFoundUnlessFresh,
-                RegisterReply::InProgress {
-                    every: 20_000,
-                    success_after: 50_000,
-                },
+                RegisterReply::InProgress { every: 20_000, success_after: 50_000 },
                 RegisterReply::WithoutClusterId,
                 RegisterReply::Twice,
                 RegisterReply::StaleFirst,
@@ -150,12 +107,9 @@ fn disturb(world: &mut World, dice: &mut fastrand::Rng) {
             .clone();
         }
         12 => {
-            world.plane.faults.heartbeat = [
-                HeartbeatReply::Silent,
-                HeartbeatReply::Error("no".into()),
-                HeartbeatReply::NotRegistered,
-            ][dice.usize(0..3)]
-            .clone()
+            world.plane.faults.heartbeat =
+                [HeartbeatReply::Silent, HeartbeatReply::Error("no".into()), HeartbeatReply::NotRegistered][dice.usize(0..3)]
+                    .clone()
         }
         13 => world.plane.faults.drop_after_messages = Some(dice.u64(1..20)),
         14 => world.plane.faults.black_hole = true,

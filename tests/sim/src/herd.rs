@@ -24,12 +24,7 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
     let mut dials: Vec<u64> = Vec::new();
     let mut last_back = 0;
     for seed in 0..agents {
-        let mut session = Session::new(
-            Config::default(),
-            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            Instant::ZERO,
-            None,
-        );
+        let mut session = Session::new(Config::default(), seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), Instant::ZERO, None);
         session.handle(Instant::ZERO, Input::FactsReady);
         let mut current = Attempt::default();
         let mut now = Instant::ZERO;
@@ -37,14 +32,8 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
         drain(&mut session, &mut current, &mut Vec::new(), now);
         session.handle(now, Input::Connected(current));
         drain(&mut session, &mut current, &mut Vec::new(), now);
-        let registration = pipeops_agent_core::message::Registration {
-            cluster_id: "c".into(),
-            ..Default::default()
-        };
-        session.handle(
-            now,
-            Input::Registered(current, Box::new(registration.clone())),
-        );
+        let registration = pipeops_agent_core::message::Registration { cluster_id: "c".into(), ..Default::default() };
+        session.handle(now, Input::Registered(current, Box::new(registration.clone())));
         drain(&mut session, &mut current, &mut Vec::new(), now);
         while let Some(next) = session.poll_timeout().filter(|next| *next < lost) {
             now = next;
@@ -52,16 +41,7 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
             session.handle(now, Input::Timeout);
             drain(&mut session, &mut current, &mut Vec::new(), now);
         }
-        session.handle(
-            lost,
-            Input::Failed(
-                current,
-                Failure::Closed {
-                    code: 1006,
-                    reason: String::new(),
-                },
-            ),
-        );
+        session.handle(lost, Input::Failed(current, Failure::Closed { code: 1006, reason: String::new() }));
         drain(&mut session, &mut current, &mut dials, lost);
         while let Some(next) = session.poll_timeout() {
             now = next;
@@ -71,15 +51,7 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
                     last_back = last_back.max(now.since(back).as_millis() as u64);
                     break;
                 }
-                session.handle(
-                    now,
-                    Input::Failed(
-                        current,
-                        Failure::Transport {
-                            text: "refused".into(),
-                        },
-                    ),
-                );
+                session.handle(now, Input::Failed(current, Failure::Transport { text: "refused".into() }));
                 drain(&mut session, &mut current, &mut dials, now);
             }
         }
@@ -88,19 +60,12 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
     let mut peak = 0;
     let mut first = 0;
     for (index, at) in dials.iter().enumerate() {
-        while dials
-            .get(first)
-            .is_some_and(|earliest| at - earliest >= 1000)
-        {
+        while dials.get(first).is_some_and(|earliest| at - earliest >= 1000) {
             first += 1;
         }
         peak = peak.max(index + 1 - first);
     }
-    Herd {
-        peak_per_second: peak,
-        last_back,
-        dials: dials.len(),
-    }
+    Herd { peak_per_second: peak, last_back, dials: dials.len() }
 }
 
 /// True when that dialled.
@@ -114,12 +79,7 @@ fn drain(session: &mut Session, current: &mut Attempt, dials: &mut Vec<u64>, now
                 dialled = true;
             }
             Output::Heartbeat(attempt, beat) => session.handle(now, Input::Written(attempt, beat)),
-            Output::Register(_)
-            | Output::Ping(_)
-            | Output::Close(..)
-            | Output::Drain
-            | Output::Stopped
-            | Output::Event(_) => {}
+            Output::Register(_) | Output::Ping(_) | Output::Close(..) | Output::Drain | Output::Stopped | Output::Event(_) => {}
         }
     }
     dialled

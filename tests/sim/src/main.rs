@@ -55,11 +55,7 @@ fn run() -> Result<bool, lexopt::Error> {
     if let Some(seed) = one {
         let (first, second) = (chaos::play(seed), chaos::play(seed));
         let same = first.0 == second.0;
-        say(&format!(
-            "seed {seed}: {:?}, second run {}",
-            first.1,
-            if same { "the same" } else { "DIFFERS" }
-        ));
+        say(&format!("seed {seed}: {:?}, second run {}", first.1, if same { "the same" } else { "DIFFERS" }));
         return Ok(same);
     }
     Ok(play_all(from, seeds))

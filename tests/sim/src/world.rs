@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use devplane::plane::{
-    Breach, ConnectionId, ExchangeId, Incoming, Output as PlaneOutput, Part, Plane, PlaneConfig,
-    Role, Upgrade, Verdict,
+    Breach, ConnectionId, ExchangeId, Incoming, Output as PlaneOutput, Part, Plane, PlaneConfig, Role, Upgrade, Verdict,
 };
 use pipeops_agent_core::message::{Facts, Identity};
 use pipeops_agent_core::policy::Policy;
@@ -43,39 +42,17 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self {
-            latency: (1, 5),
-            black_hole: false,
-            down: false,
-            per_frame: 0,
-        }
+        Self { latency: (1, 5), black_hole: false, down: false, per_frame: 0 }
     }
 }
 
 enum Happening {
-    Dial {
-        attempt: Attempt,
-        endpoint: Endpoint,
-    },
-    DialAnswer {
-        attempt: Attempt,
-        result: Result<ConnectionId, Failure>,
-    },
-    ToPlane {
-        connection: ConnectionId,
-        incoming: Incoming,
-    },
-    PlaneSees {
-        connection: ConnectionId,
-    },
-    ToAgent {
-        connection: ConnectionId,
-        frame: Frame,
-    },
-    Sent {
-        connection: ConnectionId,
-        beat: Option<Beat>,
-    },
+    Dial { attempt: Attempt, endpoint: Endpoint },
+    DialAnswer { attempt: Attempt, result: Result<ConnectionId, Failure> },
+    ToPlane { connection: ConnectionId, incoming: Incoming },
+    PlaneSees { connection: ConnectionId },
+    ToAgent { connection: ConnectionId, frame: Frame },
+    Sent { connection: ConnectionId, beat: Option<Beat> },
     Upstream(streams::Input),
     Piece(Key),
     Facts,
@@ -211,13 +188,7 @@ impl World {
         let mut world = Self {
             now: 0,
             tunnel: Tunnel::new(agent_config(limits, None), seed, Instant::ZERO),
-            plane: Plane::new(
-                PlaneConfig {
-                    epoch: EPOCH,
-                    ..plane
-                },
-                seed,
-            ),
+            plane: Plane::new(PlaneConfig { epoch: EPOCH, ..plane }, seed),
             network: Network::default(),
             random: fastrand::Rng::with_seed(seed),
             watched: BTreeMap::new(),
@@ -290,30 +261,15 @@ impl World {
     }
 
     /// The plane asks for something. False when no agent is there.
-    pub fn request(
-        &mut self,
-        kind: Kind,
-        streamed: bool,
-        body: devplane::plane::Body,
-    ) -> Option<ExchangeId> {
-        let mut request =
-            devplane::plane::ProxyRequest::get(kind.path()).header("Authorization", "Bearer user");
+    pub fn request(&mut self, kind: Kind, streamed: bool, body: devplane::plane::Body) -> Option<ExchangeId> {
+        let mut request = devplane::plane::ProxyRequest::get(kind.path()).header("Authorization", "Bearer user");
         request.streaming_answer = streamed;
         if body != devplane::plane::Body::None {
             request.method = "POST".into();
         }
         request.body = body;
         let id = self.plane.open(self.now, request).ok()?;
-        self.watched.insert(
-            id,
-            Watched {
-                kind,
-                received: 0,
-                head: false,
-                ended: None,
-                cancelled: false,
-            },
-        );
+        self.watched.insert(id, Watched { kind, received: 0, head: false, ended: None, cancelled: false });
         self.settle();
         Some(id)
     }
@@ -330,13 +286,7 @@ impl World {
     pub fn cut(&mut self) {
         if let Some(link) = &self.link {
             let connection = link.connection;
-            self.schedule(
-                1,
-                Happening::ToAgent {
-                    connection,
-                    frame: Frame::Gone,
-                },
-            );
+            self.schedule(1, Happening::ToAgent { connection, frame: Frame::Gone });
             self.schedule(1, Happening::PlaneSees { connection });
         }
     }
@@ -344,31 +294,12 @@ impl World {
     /// Where things stand, for a failure's message.
     #[must_use]
     pub fn story(&self) -> String {
-        let upgrades: Vec<_> = self
-            .plane
-            .records()
-            .upgrades
-            .iter()
-            .rev()
-            .take(6)
-            .map(|u| (u.at, u.role, u.status))
-            .collect();
-        let ends: Vec<_> = self
-            .plane
-            .records()
-            .disconnects
-            .iter()
-            .rev()
-            .take(6)
-            .map(|d| (d.at, d.code, d.by_plane))
-            .collect();
+        let upgrades: Vec<_> = self.plane.records().upgrades.iter().rev().take(6).map(|u| (u.at, u.role, u.status)).collect();
+        let ends: Vec<_> = self.plane.records().disconnects.iter().rev().take(6).map(|d| (d.at, d.code, d.by_plane)).collect();
         let delays: Vec<_> = self.delays.iter().rev().take(4).collect();
         format!(
             "clusters {:?}, registers {:?}, now {}, state {:?}, plane online {}, link {}, upgrades {upgrades:?}, ends {ends:?}, delays {delays:?}, states {:?}, exchanges {:?}",
-            self.plane
-                .clusters()
-                .map(|c| (&c.cluster_id, &c.cluster_uuid))
-                .collect::<Vec<_>>(),
+            self.plane.clusters().map(|c| (&c.cluster_id, &c.cluster_uuid)).collect::<Vec<_>>(),
             self.plane
                 .records()
                 .registers
@@ -399,35 +330,21 @@ impl World {
     fn next_time(&self) -> Option<u64> {
         let queue = self.queue.peek().map(|Reverse(scheduled)| scheduled.at);
         let tunnel = self.tunnel.poll_timeout().map(Instant::as_millis);
-        [queue, tunnel, self.plane.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .map(|at| at.max(self.now))
-            .min()
+        [queue, tunnel, self.plane.poll_timeout()].into_iter().flatten().map(|at| at.max(self.now)).min()
     }
 
     fn step(&mut self) {
         self.counts.steps += 1;
-        let due = self
-            .queue
-            .peek()
-            .is_some_and(|Reverse(scheduled)| scheduled.at <= self.now);
+        let due = self.queue.peek().is_some_and(|Reverse(scheduled)| scheduled.at <= self.now);
         if due {
             if let Some(Reverse(scheduled)) = self.queue.pop() {
                 self.happen(scheduled.happening);
             }
-        } else if self
-            .tunnel
-            .poll_timeout()
-            .is_some_and(|at| at.as_millis() <= self.now)
-        {
+        } else if self.tunnel.poll_timeout().is_some_and(|at| at.as_millis() <= self.now) {
             self.tell(Input::Timeout);
             self.drain();
             let next = self.tunnel.poll_timeout();
-            assert!(
-                next.is_none_or(|next| next.as_millis() > self.now),
-                "contract 4: a deadline that stays due: {next:?}"
-            );
+            assert!(next.is_none_or(|next| next.as_millis() > self.now), "contract 4: a deadline that stays due: {next:?}");
         } else {
             self.plane.timeout(self.now);
         }
@@ -436,11 +353,7 @@ impl World {
 
     fn schedule(&mut self, after: u64, happening: Happening) {
         self.order += 1;
-        self.queue.push(Reverse(Scheduled {
-            at: self.now + after,
-            order: self.order,
-            happening,
-        }));
+        self.queue.push(Reverse(Scheduled { at: self.now + after, order: self.order, happening }));
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -448,8 +361,7 @@ impl World {
     }
 
     fn mix(&mut self, value: u64) {
-        self.trace =
-            (self.trace ^ value ^ self.now.rotate_left(17)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.trace = (self.trace ^ value ^ self.now.rotate_left(17)).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
     fn latency(&mut self) -> u64 {
@@ -468,17 +380,11 @@ impl World {
                     cloud_provider: Some("bare-metal".into()),
                     ..Facts::default()
                 };
-                self.tell(Input::Facts {
-                    facts: Box::new(facts),
-                    complete: true,
-                });
+                self.tell(Input::Facts { facts: Box::new(facts), complete: true });
             }
             Happening::Dial { attempt, endpoint } => self.arrive(attempt, &endpoint),
             Happening::DialAnswer { attempt, result } => self.answer_dial(attempt, result),
-            Happening::ToPlane {
-                connection,
-                incoming,
-            } => {
+            Happening::ToPlane { connection, incoming } => {
                 let pings = incoming == Incoming::Ping;
                 self.plane.receive(self.now, connection, incoming);
                 if pings && self.plane.answers_pings() {
@@ -488,11 +394,7 @@ impl World {
             Happening::PlaneSees { connection } => self.plane.closed(self.now, connection),
             Happening::ToAgent { connection, frame } => self.frame(connection, frame),
             Happening::Sent { connection, beat } => {
-                if let Some(link) = self
-                    .link
-                    .as_mut()
-                    .filter(|link| link.connection == connection)
-                {
+                if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
                     link.pending -= 1;
                     let attempt = link.attempt;
                     if let Some(beat) = beat {
@@ -529,25 +431,14 @@ impl World {
                 ("/ws".to_owned(), query)
             }
         };
-        let upgrade = Upgrade {
-            path,
-            query,
-            headers: vec![("Authorization".into(), "Bearer t".into())],
-        };
+        let upgrade = Upgrade { path, query, headers: vec![("Authorization".into(), "Bearer t".into())] };
         let result = match self.plane.accept(self.now, &upgrade) {
             Verdict::Hang => return,
             Verdict::Accept(connection) => Ok(connection),
             Verdict::Refuse { status, headers } => {
-                let after = headers
-                    .iter()
-                    .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-                let retry_after = after
-                    .and_then(|(_, value)| value.parse().ok())
-                    .map(std::time::Duration::from_secs);
-                Err(Failure::Refused {
-                    status,
-                    retry_after,
-                })
+                let after = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+                let retry_after = after.and_then(|(_, value)| value.parse().ok()).map(std::time::Duration::from_secs);
+                Err(Failure::Refused { status, retry_after })
             }
         };
         let latency = self.latency();
@@ -569,45 +460,24 @@ impl World {
         match result {
             Err(failure) => self.tell(Input::Failed(attempt, failure)),
             Ok(connection) => {
-                assert!(
-                    self.link.is_none(),
-                    "b06: a second socket while the first is open"
-                );
+                assert!(self.link.is_none(), "b06: a second socket while the first is open");
                 self.lossy = false;
-                self.link = Some(Link {
-                    attempt,
-                    connection,
-                    pending: 0,
-                    line_free: self.now,
-                    last_out: self.now,
-                    message: Vec::new(),
-                });
+                self.link =
+                    Some(Link { attempt, connection, pending: 0, line_free: self.now, last_out: self.now, message: Vec::new() });
                 self.tell(Input::Connected(attempt));
             }
         }
     }
 
     fn frame(&mut self, connection: ConnectionId, frame: Frame) {
-        let Some(link) = self
-            .link
-            .as_ref()
-            .filter(|link| link.connection == connection)
-        else {
+        let Some(link) = self.link.as_ref().filter(|link| link.connection == connection) else {
             return;
         };
         let attempt = link.attempt;
         let wall_millis = EPOCH + self.now;
         match frame {
-            Frame::Text(text) => self.tell(Input::Text {
-                attempt,
-                wall_millis,
-                text: text.as_bytes(),
-            }),
-            Frame::Binary(bytes) => self.tell(Input::Binary {
-                attempt,
-                wall_millis,
-                data: Bytes::from(bytes),
-            }),
+            Frame::Text(text) => self.tell(Input::Text { attempt, wall_millis, text: text.as_bytes() }),
+            Frame::Binary(bytes) => self.tell(Input::Binary { attempt, wall_millis, data: Bytes::from(bytes) }),
             Frame::Pong => self.tell(Input::Heard(attempt)),
             Frame::Ping => {
                 self.tell(Input::Heard(attempt));
@@ -615,23 +485,11 @@ impl World {
             }
             Frame::Close(code) => {
                 self.unlink();
-                self.tell(Input::Failed(
-                    attempt,
-                    Failure::Closed {
-                        code,
-                        reason: String::new(),
-                    },
-                ));
+                self.tell(Input::Failed(attempt, Failure::Closed { code, reason: String::new() }));
             }
             Frame::Gone => {
                 self.unlink();
-                self.tell(Input::Failed(
-                    attempt,
-                    Failure::Closed {
-                        code: 1006,
-                        reason: String::new(),
-                    },
-                ));
+                self.tell(Input::Failed(attempt, Failure::Closed { code: 1006, reason: String::new() }));
             }
         }
     }
@@ -640,12 +498,7 @@ impl World {
         if let Some(link) = self.link.take() {
             let latency = self.latency();
             let after = link.last_out.saturating_sub(self.now).max(latency);
-            self.schedule(
-                after,
-                Happening::PlaneSees {
-                    connection: link.connection,
-                },
-            );
+            self.schedule(after, Happening::PlaneSees { connection: link.connection });
         }
     }
 
@@ -672,13 +525,7 @@ impl World {
         if black_hole {
             self.lossy = true;
         } else {
-            self.schedule(
-                after,
-                Happening::ToPlane {
-                    connection,
-                    incoming,
-                },
-            );
+            self.schedule(after, Happening::ToPlane { connection, incoming });
         }
     }
 
@@ -705,9 +552,7 @@ impl World {
                     self.dials.push(self.now);
                     self.mix(attempt.number());
                     if self.network.down {
-                        let result = Err(Failure::Transport {
-                            text: "no route".into(),
-                        });
+                        let result = Err(Failure::Transport { text: "no route".into() });
                         self.schedule(2, Happening::DialAnswer { attempt, result });
                     } else if !self.network.black_hole {
                         let latency = self.latency();
@@ -761,10 +606,7 @@ impl World {
             CloseCode::Normal | CloseCode::GoingAway => {
                 let code = if going_away { 1001 } else { 1000 };
                 self.close_codes.push(code);
-                self.send_up(Incoming::Close {
-                    code,
-                    reason: String::new(),
-                });
+                self.send_up(Incoming::Close { code, reason: String::new() });
             }
         }
         self.unlink();
@@ -772,13 +614,7 @@ impl World {
             let after = self.random.u64(0..1200);
             self.schedule(
                 after,
-                Happening::DialAnswer {
-                    attempt,
-                    result: Err(Failure::Closed {
-                        code: 1001,
-                        reason: String::new(),
-                    }),
-                },
+                Happening::DialAnswer { attempt, result: Err(Failure::Closed { code: 1001, reason: String::new() }) },
             );
         }
     }
@@ -787,12 +623,7 @@ impl World {
         match event {
             Event::Session(session::Event::StateChanged { from, to }) => {
                 assert_ne!(from, to, "f25: only real changes");
-                assert_eq!(
-                    self.states
-                        .last()
-                        .map_or(State::Disconnected, |(_, state)| *state),
-                    from
-                );
+                assert_eq!(self.states.last().map_or(State::Disconnected, |(_, state)| *state), from);
                 self.states.push((self.now, to));
                 self.mix(to as u64);
             }
@@ -802,18 +633,10 @@ impl World {
                 self.delays.push((self.now, delay));
                 self.mix(delay.jitter_millis.unsigned_abs());
             }
-            Event::Session(session::Event::HeartbeatFailed { retry, .. }) => {
-                self.heartbeat_failures.push((self.now, retry))
-            }
-            Event::Session(session::Event::Registered { known, .. }) => {
-                self.registered.push((self.now, known))
-            }
+            Event::Session(session::Event::HeartbeatFailed { retry, .. }) => self.heartbeat_failures.push((self.now, retry)),
+            Event::Session(session::Event::Registered { known, .. }) => self.registered.push((self.now, known)),
             Event::Session(session::Event::Lost(_)) => self.counts.lost += 1,
-            Event::Session(_)
-            | Event::Streams(_)
-            | Event::Unreadable(_)
-            | Event::UnknownType { .. }
-            | Event::YamuxDeclined => {}
+            Event::Session(_) | Event::Streams(_) | Event::Unreadable(_) | Event::UnknownType { .. } | Event::YamuxDeclined => {}
         }
     }
 
@@ -829,36 +652,19 @@ impl World {
             }
             let stamp = devplane::plane::rfc3339(EPOCH + self.now);
             self.payload.clear();
-            let Some(transmit) = self.tunnel.poll_transmit(
-                Instant::from_millis(self.now),
-                &stamp,
-                &mut self.payload,
-            ) else {
+            let Some(transmit) = self.tunnel.poll_transmit(Instant::from_millis(self.now), &stamp, &mut self.payload) else {
                 return moved;
             };
             moved = true;
-            assert_eq!(
-                transmit.piece.first,
-                link.message.is_empty(),
-                "frames of two messages do not mix"
-            );
+            assert_eq!(transmit.piece.first, link.message.is_empty(), "frames of two messages do not mix");
             link.message.extend_from_slice(&self.payload);
             link.pending += 1;
             link.line_free = link.line_free.max(self.now) + self.network.per_frame;
             let after = link.line_free - self.now;
             let connection = link.connection;
-            let whole = transmit
-                .piece
-                .last
-                .then(|| std::mem::take(&mut link.message));
+            let whole = transmit.piece.last.then(|| std::mem::take(&mut link.message));
             if !self.network.black_hole {
-                self.schedule(
-                    after,
-                    Happening::Sent {
-                        connection,
-                        beat: transmit.beat,
-                    },
-                );
+                self.schedule(after, Happening::Sent { connection, beat: transmit.beat });
             }
             if let Some(message) = whole {
                 let text = String::from_utf8(message).unwrap_or_default();
@@ -874,17 +680,12 @@ impl World {
         while let Some(output) = self.plane.poll_output() {
             moved = true;
             match output {
-                PlaneOutput::Send { connection, text } => {
-                    self.send_down(connection, Frame::Text(text))
-                }
-                PlaneOutput::SendBinary { connection, bytes }
-                | PlaneOutput::Mux { connection, bytes } => {
+                PlaneOutput::Send { connection, text } => self.send_down(connection, Frame::Text(text)),
+                PlaneOutput::SendBinary { connection, bytes } | PlaneOutput::Mux { connection, bytes } => {
                     self.send_down(connection, Frame::Binary(bytes));
                 }
                 PlaneOutput::Ping { connection } => self.send_down(connection, Frame::Ping),
-                PlaneOutput::Close {
-                    connection, code, ..
-                } => {
+                PlaneOutput::Close { connection, code, .. } => {
                     self.send_down(connection, Frame::Close(code));
                     self.schedule(50, Happening::PlaneSees { connection });
                 }
@@ -900,10 +701,7 @@ impl World {
         let Some(watched) = self.watched.get_mut(&exchange) else {
             return;
         };
-        assert!(
-            watched.ended.is_none(),
-            "contract 13: something after the end of an exchange: {part:?}"
-        );
+        assert!(watched.ended.is_none(), "contract 13: something after the end of an exchange: {part:?}");
         match part {
             Part::Head { status, .. } => {
                 assert!(!watched.head && status == 200, "one head: {status}");
@@ -912,27 +710,17 @@ impl World {
             Part::Chunk(bytes) => {
                 if watched.kind != Kind::Count {
                     for (offset, byte) in bytes.iter().enumerate() {
-                        assert_eq!(
-                            *byte,
-                            byte_at(watched.received + offset),
-                            "a gap or a repeat in an answer"
-                        );
+                        assert_eq!(*byte, byte_at(watched.received + offset), "a gap or a repeat in an answer");
                     }
                 }
                 watched.received += bytes.len();
             }
             Part::End => {
                 if let Kind::Blob(size) = watched.kind {
-                    assert_eq!(
-                        watched.received, size,
-                        "an answer that says it is complete is complete"
-                    );
+                    assert_eq!(watched.received, size, "an answer that says it is complete is complete");
                 }
                 assert!(
-                    !matches!(
-                        watched.kind,
-                        Kind::Cut(_) | Kind::Refused | Kind::Hang | Kind::Endless
-                    ),
+                    !matches!(watched.kind, Kind::Cut(_) | Kind::Refused | Kind::Hang | Kind::Endless),
                     "an end that cannot be"
                 );
                 self.counts.completed += 1;
@@ -949,22 +737,11 @@ impl World {
     /// What must hold at any time.
     fn check(&mut self) {
         let streams = self.tunnel.streams();
-        assert!(
-            streams.budget().used() <= self.ceiling,
-            "contract 14: over the ceiling"
-        );
+        assert!(streams.budget().used() <= self.ceiling, "contract 14: over the ceiling");
         if streams.is_empty() && !streams.is_mid_message() {
-            assert_eq!(
-                streams.budget().used(),
-                0,
-                "contract 14: bytes held for nobody"
-            );
+            assert_eq!(streams.budget().used(), 0, "contract 14: bytes held for nobody");
         }
-        assert_eq!(
-            self.tunnel.poll_timeout().is_none(),
-            self.stopped.is_some(),
-            "contract 5: a wedge"
-        );
+        assert_eq!(self.tunnel.poll_timeout().is_none(), self.stopped.is_some(), "contract 5: a wedge");
         // A plane that sends a request again after it was answered gets a second answer, which is its own doing.
         // One that forgets its clusters between a registration and the gateway makes up another id for the same agent.
         let excused = |breach: &Breach| {
@@ -972,34 +749,17 @@ impl World {
                 || (self.forgot
                     && matches!(breach, Breach::FieldValue { message, field, .. } if message == "heartbeat" && field == "cluster_id"))
         };
-        if let Some(violation) = self
-            .plane
-            .violations()
-            .iter()
-            .find(|violation| !excused(&violation.breach))
-        {
-            panic!(
-                "the plane saw a breach of the protocol: {violation}; {}",
-                self.story()
-            );
+        if let Some(violation) = self.plane.violations().iter().find(|violation| !excused(&violation.breach)) {
+            panic!("the plane saw a breach of the protocol: {violation}; {}", self.story());
         }
         let records = self.plane.records();
         let (seen, mut gateways) = self.looked;
         let fresh = records.upgrades.total() - seen;
         if fresh > 0 {
-            let last = records
-                .upgrades
-                .iter()
-                .rev()
-                .take(usize::try_from(fresh).unwrap_or(usize::MAX));
-            gateways += last
-                .filter(|upgrade| upgrade.role == Role::Gateway && upgrade.status == 101)
-                .count() as u64;
+            let last = records.upgrades.iter().rev().take(usize::try_from(fresh).unwrap_or(usize::MAX));
+            gateways += last.filter(|upgrade| upgrade.role == Role::Gateway && upgrade.status == 101).count() as u64;
             self.looked = (records.upgrades.total(), gateways);
-            assert!(
-                gateways <= records.registers.total(),
-                "f42: a gateway without a registration before it"
-            );
+            assert!(gateways <= records.registers.total(), "f42: a gateway without a registration before it");
         }
     }
 }

@@ -11,22 +11,9 @@ use crate::secret::MASK;
 pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
     let row = |key: &'static Key| {
         if key.kind == Kind::Labels {
-            let labels: Vec<String> = collected
-                .file
-                .labels
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            let source = collected
-                .file
-                .labels_source
-                .clone()
-                .unwrap_or(Source::Default);
-            return Effective {
-                key,
-                text: (!labels.is_empty()).then(|| labels.join(",")),
-                source,
-            };
+            let labels: Vec<String> = collected.file.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let source = collected.file.labels_source.clone().unwrap_or(Source::Default);
+            return Effective { key, text: (!labels.is_empty()).then(|| labels.join(",")), source };
         }
         let found = collected.values.get(&key.setting);
         let text = match key.kind {
@@ -41,16 +28,9 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
             | Kind::Bytes { .. }
             | Kind::Choice(_)
             | Kind::Pem
-            | Kind::Labels => found
-                .map(|found| found.text.as_str())
-                .or(key.default)
-                .map(|text| mask(text).into_owned()),
+            | Kind::Labels => found.map(|found| found.text.as_str()).or(key.default).map(|text| mask(text).into_owned()),
         };
-        Effective {
-            key,
-            text,
-            source: found.map_or(Source::Default, |found| found.source.clone()),
-        }
+        Effective { key, text, source: found.map_or(Source::Default, |found| found.source.clone()) }
     };
     KEYS.iter().map(row).collect()
 }

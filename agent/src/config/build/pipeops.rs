@@ -11,38 +11,23 @@ use crate::config::{Pipeops, Tls};
 
 impl Builder<'_> {
     pub(super) fn pipeops(&mut self) -> Option<Pipeops> {
-        let api_url = self.convert(Setting::ApiUrl, |text| {
-            ApiUrl::parse(text).map_err(|error| error.to_string())
-        });
+        let api_url = self.convert(Setting::ApiUrl, |text| ApiUrl::parse(text).map_err(|error| error.to_string()));
         if api_url.is_none() {
             self.require(Setting::ApiUrl);
         }
         let token = self.token();
         let allow_plaintext = self.boolean(Setting::AllowPlaintext);
         let tls = self.tls();
-        if let Some(url) = api_url
-            .as_ref()
-            .filter(|url| !url.secure && !url.is_loopback() && !allow_plaintext)
-        {
+        if let Some(url) = api_url.as_ref().filter(|url| !url.secure && !url.is_loopback() && !allow_plaintext) {
             let consent = Setting::AllowPlaintext.key().path;
-            let message = format!(
-                "the token would travel unencrypted to {}: use https, or set {consent} to true",
-                url.host
-            );
+            let message = format!("the token would travel unencrypted to {}: use https, or set {consent} to true", url.host);
             self.problem(Setting::ApiUrl, message);
         }
-        Some(Pipeops {
-            api_url: api_url?,
-            token: token?,
-            allow_plaintext,
-            tls,
-        })
+        Some(Pipeops { api_url: api_url?, token: token?, allow_plaintext, tls })
     }
 
     fn token(&mut self) -> Option<TokenSource> {
-        if self.source(Setting::Token) == Source::Default
-            && self.source(Setting::TokenFile) == Source::Default
-        {
+        if self.source(Setting::Token) == Source::Default && self.source(Setting::TokenFile) == Source::Default {
             self.require(Setting::Token);
             return None;
         }
@@ -57,18 +42,10 @@ impl Builder<'_> {
         }
         let path = self.path(Setting::TokenFile)?;
         if let Err(error) = read_token(self.files, &path) {
-            let reason = core::error::Error::source(&error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            self.problem(
-                Setting::TokenFile,
-                format!("{}: {error}{reason}", path.display()),
-            );
+            let reason = core::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            self.problem(Setting::TokenFile, format!("{}: {error}{reason}", path.display()));
         } else if self.files.mode(&path).is_ok_and(|mode| mode & 0o077 != 0) {
-            let message = format!(
-                "{} can be read by other users: use mode 0600",
-                path.display()
-            );
+            let message = format!("{} can be read by other users: use mode 0600", path.display());
             self.warning(Setting::TokenFile, &message);
         }
         Some(TokenSource::File(path))
@@ -84,23 +61,11 @@ impl Builder<'_> {
         };
         if !tls.enabled {
             // The others are kept for `show`, but nothing uses them.
-            return Tls {
-                ca_file: None,
-                cert_file: None,
-                key_file: None,
-                insecure_skip_verify: false,
-                ..tls
-            };
+            return Tls { ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false, ..tls };
         }
         match (&tls.cert_file, &tls.key_file) {
-            (Some(_), None) => self.problem(
-                Setting::TlsCertFile,
-                "pipeops.tls.key_file is missing: both or neither",
-            ),
-            (None, Some(_)) => self.problem(
-                Setting::TlsKeyFile,
-                "pipeops.tls.cert_file is missing: both or neither",
-            ),
+            (Some(_), None) => self.problem(Setting::TlsCertFile, "pipeops.tls.key_file is missing: both or neither"),
+            (None, Some(_)) => self.problem(Setting::TlsKeyFile, "pipeops.tls.cert_file is missing: both or neither"),
             (Some(_), Some(_)) | (None, None) => {}
         }
         self.check_readable(Setting::TlsCaFile, tls.ca_file.as_deref());

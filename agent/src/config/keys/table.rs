@@ -6,16 +6,7 @@ use crate::config::keys::{Key, Kind, Setting};
 
 /// A row without environment names, flag, default; the builder methods below add them.
 const fn key(setting: Setting, path: &'static str, kind: Kind, meaning: &'static str) -> Key {
-    Key {
-        setting,
-        path,
-        environment: &[],
-        flag: None,
-        kind,
-        default: None,
-        required_as: None,
-        meaning,
-    }
+    Key { setting, path, environment: &[], flag: None, kind, default: None, required_as: None, meaning }
 }
 
 impl Key {
@@ -41,53 +32,27 @@ impl Key {
 }
 
 /// Limits of all time-outs: nothing useful happens in less than 10 ms, nothing waits longer than an hour.
-const TIMEOUT: Kind = Kind::Duration {
-    minimum: Duration::from_millis(10),
-    maximum: Duration::from_secs(3600),
-};
+const TIMEOUT: Kind = Kind::Duration { minimum: Duration::from_millis(10), maximum: Duration::from_secs(3600) };
 /// The smallest buffer that carries one message of the largest size, and the largest that is still a limit.
-const BUFFER: Kind = Kind::Bytes {
-    minimum: 1 << 20,
-    maximum: 1 << 30,
-};
+const BUFFER: Kind = Kind::Bytes { minimum: 1 << 20, maximum: 1 << 30 };
 
 /// The words for `logging.level`; `warning`, `fatal` and `panic` are taken for the sake of older configurations.
 const LEVELS: Kind = Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
 
 pub(crate) static KEYS: [Key; 38] = [
-    key(
-        Setting::ApiUrl,
-        "pipeops.api_url",
-        Kind::Url,
-        "address of the control plane: https, http, wss or ws",
-    )
-    .environment(&["PIPEOPS_API_URL"])
-    .flag("--pipeops-url")
-    .required_as("PipeOps API URL"),
-    key(
-        Setting::Token,
-        "pipeops.token",
-        Kind::Secret,
-        "token that admits this agent to the control plane",
-    )
-    .environment(&["PIPEOPS_TOKEN", "AGENT_TOKEN"])
-    .flag("--token")
-    .required_as("PipeOps token"),
-    key(
-        Setting::TokenFile,
-        "pipeops.token_file",
-        Kind::Path,
-        "file that holds the token instead",
-    )
-    .environment(&["PIPEOPS_TOKEN_FILE"]),
-    key(
-        Setting::AllowPlaintext,
-        "pipeops.allow_plaintext",
-        Kind::Boolean,
-        "allow http and ws to a host other than this one",
-    )
-    .environment(&["PIPEOPS_ALLOW_PLAINTEXT"])
-    .default("false"),
+    key(Setting::ApiUrl, "pipeops.api_url", Kind::Url, "address of the control plane: https, http, wss or ws")
+        .environment(&["PIPEOPS_API_URL"])
+        .flag("--pipeops-url")
+        .required_as("PipeOps API URL"),
+    key(Setting::Token, "pipeops.token", Kind::Secret, "token that admits this agent to the control plane")
+        .environment(&["PIPEOPS_TOKEN", "AGENT_TOKEN"])
+        .flag("--token")
+        .required_as("PipeOps token"),
+    key(Setting::TokenFile, "pipeops.token_file", Kind::Path, "file that holds the token instead")
+        .environment(&["PIPEOPS_TOKEN_FILE"]),
+    key(Setting::AllowPlaintext, "pipeops.allow_plaintext", Kind::Boolean, "allow http and ws to a host other than this one")
+        .environment(&["PIPEOPS_ALLOW_PLAINTEXT"])
+        .default("false"),
     key(
         Setting::TlsEnabled,
         "pipeops.tls.enabled",
@@ -96,27 +61,12 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["PIPEOPS_TLS_ENABLED"])
     .default("true"),
-    key(
-        Setting::TlsCaFile,
-        "pipeops.tls.ca_file",
-        Kind::Path,
-        "certificates (PEM) to trust besides the public ones",
-    )
-    .environment(&["PIPEOPS_TLS_CA_FILE"]),
-    key(
-        Setting::TlsCertFile,
-        "pipeops.tls.cert_file",
-        Kind::Path,
-        "client certificate (PEM)",
-    )
-    .environment(&["PIPEOPS_TLS_CERT_FILE"]),
-    key(
-        Setting::TlsKeyFile,
-        "pipeops.tls.key_file",
-        Kind::Path,
-        "key of the client certificate (PEM)",
-    )
-    .environment(&["PIPEOPS_TLS_KEY_FILE"]),
+    key(Setting::TlsCaFile, "pipeops.tls.ca_file", Kind::Path, "certificates (PEM) to trust besides the public ones")
+        .environment(&["PIPEOPS_TLS_CA_FILE"]),
+    key(Setting::TlsCertFile, "pipeops.tls.cert_file", Kind::Path, "client certificate (PEM)")
+        .environment(&["PIPEOPS_TLS_CERT_FILE"]),
+    key(Setting::TlsKeyFile, "pipeops.tls.key_file", Kind::Path, "key of the client certificate (PEM)")
+        .environment(&["PIPEOPS_TLS_KEY_FILE"]),
     key(
         Setting::TlsInsecureSkipVerify,
         "pipeops.tls.insecure_skip_verify",
@@ -125,36 +75,18 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["PIPEOPS_TLS_INSECURE_SKIP_VERIFY"])
     .default("false"),
-    key(
-        Setting::ClusterName,
-        "agent.cluster_name",
-        Kind::Text,
-        "name of this cluster",
-    )
-    .environment(&["PIPEOPS_CLUSTER_NAME", "AGENT_CLUSTER_NAME"])
-    .flag("--cluster-name")
-    .required_as("cluster name"),
-    key(
-        Setting::AgentId,
-        "agent.id",
-        Kind::Text,
-        "identity of this agent; unset: generated and kept",
-    )
-    .environment(&["PIPEOPS_AGENT_ID", "AGENT_ID"])
-    .flag("--agent-id"),
-    key(
-        Setting::Labels,
-        "agent.labels",
-        Kind::Labels,
-        "labels that are sent at registration",
-    ),
+    key(Setting::ClusterName, "agent.cluster_name", Kind::Text, "name of this cluster")
+        .environment(&["PIPEOPS_CLUSTER_NAME", "AGENT_CLUSTER_NAME"])
+        .flag("--cluster-name")
+        .required_as("cluster name"),
+    key(Setting::AgentId, "agent.id", Kind::Text, "identity of this agent; unset: generated and kept")
+        .environment(&["PIPEOPS_AGENT_ID", "AGENT_ID"])
+        .flag("--agent-id"),
+    key(Setting::Labels, "agent.labels", Kind::Labels, "labels that are sent at registration"),
     key(
         Setting::Port,
         "agent.port",
-        Kind::Integer {
-            minimum: 0,
-            maximum: 65535,
-        },
+        Kind::Integer { minimum: 0, maximum: 65535 },
         "port for probes and metrics; 0 takes a free one",
     )
     .environment(&["AGENT_PORT"])
@@ -165,11 +97,7 @@ pub(crate) static KEYS: [Key; 38] = [
         Kind::Boolean,
         "announce the cluster's ingresses to the control plane",
     )
-    .environment(&[
-        "PIPEOPS_ENABLE_INGRESS_SYNC",
-        "ENABLE_INGRESS_SYNC",
-        "AGENT_ENABLE_INGRESS_SYNC",
-    ])
+    .environment(&["PIPEOPS_ENABLE_INGRESS_SYNC", "ENABLE_INGRESS_SYNC", "AGENT_ENABLE_INGRESS_SYNC"])
     .default("false"),
     key(
         Setting::AutoInstallComponents,
@@ -182,16 +110,10 @@ pub(crate) static KEYS: [Key; 38] = [
     key(
         Setting::HeartbeatInterval,
         "agent.heartbeat_interval_connected",
-        Kind::Seconds {
-            minimum: Duration::from_secs(5),
-            maximum: Duration::from_secs(300),
-        },
+        Kind::Seconds { minimum: Duration::from_secs(5), maximum: Duration::from_secs(300) },
         "time between heartbeats",
     )
-    .environment(&[
-        "PIPEOPS_HEARTBEAT_INTERVAL_CONNECTED",
-        "AGENT_HEARTBEAT_INTERVAL_CONNECTED",
-    ])
+    .environment(&["PIPEOPS_HEARTBEAT_INTERVAL_CONNECTED", "AGENT_HEARTBEAT_INTERVAL_CONNECTED"])
     .default("30"),
     key(
         Setting::StateDir,
@@ -209,54 +131,24 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["KUBECONFIG"])
     .flag("--kubeconfig"),
-    key(
-        Setting::InCluster,
-        "kubernetes.in_cluster",
-        Kind::Boolean,
-        "use the pod's service account and nothing else",
-    )
-    .environment(&["KUBERNETES_IN_CLUSTER"])
-    .flag("--in-cluster")
-    .default("false"),
-    key(
-        Setting::Namespace,
-        "kubernetes.namespace",
-        Kind::Text,
-        "the agent's own namespace",
-    )
-    .environment(&["KUBERNETES_NAMESPACE"]),
-    key(
-        Setting::ServiceToken,
-        "kubernetes.service_token",
-        Kind::Secret,
-        "service account token for the control plane",
-    )
-    .environment(&["PIPEOPS_K8S_SERVICE_TOKEN", "KUBERNETES_SERVICE_TOKEN"]),
-    key(
-        Setting::CaCertData,
-        "kubernetes.ca_cert_data",
-        Kind::Pem,
-        "certificate authority of the cluster",
-    )
-    .environment(&["PIPEOPS_K8S_CERT_DATA", "KUBERNETES_CA_CERT_DATA"]),
-    key(
-        Setting::LogLevel,
-        "logging.level",
-        LEVELS,
-        "least important messages that are written",
-    )
-    .environment(&["LOG_LEVEL", "PIPEOPS_LOG_LEVEL"])
-    .flag("--log-level")
-    .default("info"),
-    key(
-        Setting::LogFormat,
-        "logging.format",
-        Kind::Choice(&["json", "text"]),
-        "one JSON object per line, or text for people",
-    )
-    .environment(&["LOG_FORMAT"])
-    .flag("--log-format")
-    .default("json"),
+    key(Setting::InCluster, "kubernetes.in_cluster", Kind::Boolean, "use the pod's service account and nothing else")
+        .environment(&["KUBERNETES_IN_CLUSTER"])
+        .flag("--in-cluster")
+        .default("false"),
+    key(Setting::Namespace, "kubernetes.namespace", Kind::Text, "the agent's own namespace")
+        .environment(&["KUBERNETES_NAMESPACE"]),
+    key(Setting::ServiceToken, "kubernetes.service_token", Kind::Secret, "service account token for the control plane")
+        .environment(&["PIPEOPS_K8S_SERVICE_TOKEN", "KUBERNETES_SERVICE_TOKEN"]),
+    key(Setting::CaCertData, "kubernetes.ca_cert_data", Kind::Pem, "certificate authority of the cluster")
+        .environment(&["PIPEOPS_K8S_CERT_DATA", "KUBERNETES_CA_CERT_DATA"]),
+    key(Setting::LogLevel, "logging.level", LEVELS, "least important messages that are written")
+        .environment(&["LOG_LEVEL", "PIPEOPS_LOG_LEVEL"])
+        .flag("--log-level")
+        .default("info"),
+    key(Setting::LogFormat, "logging.format", Kind::Choice(&["json", "text"]), "one JSON object per line, or text for people")
+        .environment(&["LOG_FORMAT"])
+        .flag("--log-format")
+        .default("json"),
     key(
         Setting::WebsocketHandshake,
         "timeouts.websocket_handshake",
@@ -265,72 +157,36 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["TIMEOUTS_WEBSOCKET_HANDSHAKE"])
     .default("30s"),
-    key(
-        Setting::WebsocketPing,
-        "timeouts.websocket_ping",
-        TIMEOUT,
-        "time between pings",
-    )
-    .environment(&["TIMEOUTS_WEBSOCKET_PING"])
-    .default("10s"),
-    key(
-        Setting::WebsocketRead,
-        "timeouts.websocket_read",
-        TIMEOUT,
-        "silence after which the connection counts as dead",
-    )
-    .environment(&["TIMEOUTS_WEBSOCKET_READ"])
-    .default("60s"),
-    key(
-        Setting::WebsocketReconnect,
-        "timeouts.websocket_reconnect",
-        TIMEOUT,
-        "first wait before a new connection",
-    )
-    .environment(&["TIMEOUTS_WEBSOCKET_RECONNECT"])
-    .default("500ms"),
-    key(
-        Setting::WebsocketReconnectMax,
-        "timeouts.websocket_reconnect_max",
-        TIMEOUT,
-        "longest wait before a new connection",
-    )
-    .environment(&["TIMEOUTS_WEBSOCKET_RECONNECT_MAX"])
-    .default("15s"),
-    key(
-        Setting::Registration,
-        "timeouts.registration",
-        TIMEOUT,
-        "longest wait for the answer to a registration",
-    )
-    .environment(&["TIMEOUTS_REGISTRATION"])
-    .default("30s"),
+    key(Setting::WebsocketPing, "timeouts.websocket_ping", TIMEOUT, "time between pings")
+        .environment(&["TIMEOUTS_WEBSOCKET_PING"])
+        .default("10s"),
+    key(Setting::WebsocketRead, "timeouts.websocket_read", TIMEOUT, "silence after which the connection counts as dead")
+        .environment(&["TIMEOUTS_WEBSOCKET_READ"])
+        .default("60s"),
+    key(Setting::WebsocketReconnect, "timeouts.websocket_reconnect", TIMEOUT, "first wait before a new connection")
+        .environment(&["TIMEOUTS_WEBSOCKET_RECONNECT"])
+        .default("500ms"),
+    key(Setting::WebsocketReconnectMax, "timeouts.websocket_reconnect_max", TIMEOUT, "longest wait before a new connection")
+        .environment(&["TIMEOUTS_WEBSOCKET_RECONNECT_MAX"])
+        .default("15s"),
+    key(Setting::Registration, "timeouts.registration", TIMEOUT, "longest wait for the answer to a registration")
+        .environment(&["TIMEOUTS_REGISTRATION"])
+        .default("30s"),
     key(
         Setting::Shutdown,
         "timeouts.shutdown",
-        Kind::Duration {
-            minimum: Duration::ZERO,
-            maximum: Duration::from_secs(3600),
-        },
+        Kind::Duration { minimum: Duration::ZERO, maximum: Duration::from_secs(3600) },
         "time that open requests get at the end",
     )
     .environment(&["TIMEOUTS_SHUTDOWN"])
     .default("5s"),
-    key(
-        Setting::BufferBytes,
-        "limits.buffer_bytes",
-        BUFFER,
-        "most memory for data in transit",
-    )
-    .environment(&["PIPEOPS_BUFFER_BYTES"])
-    .default("8388608"),
+    key(Setting::BufferBytes, "limits.buffer_bytes", BUFFER, "most memory for data in transit")
+        .environment(&["PIPEOPS_BUFFER_BYTES"])
+        .default("8388608"),
     key(
         Setting::MaxExchanges,
         "limits.max_exchanges",
-        Kind::Integer {
-            minimum: 1,
-            maximum: 4096,
-        },
+        Kind::Integer { minimum: 1, maximum: 4096 },
         "most requests and connections carried at once",
     )
     .environment(&["PIPEOPS_MAX_EXCHANGES"])
@@ -343,34 +199,14 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["PIPEOPS_ALLOW_IMPERSONATION"])
     .default("false"),
-    key(
-        Setting::StateConfigmapName,
-        "state.configmap_name",
-        Kind::Text,
-        "ConfigMap for the agent's state in a cluster",
-    )
-    .environment(&["PIPEOPS_STATE_CONFIGMAP_NAME"])
-    .default("pipeops-agent-state"),
-    key(
-        Setting::StateSecretName,
-        "state.secret_name",
-        Kind::Text,
-        "Secret for the agent's state in a cluster",
-    )
-    .environment(&["PIPEOPS_STATE_SECRET_NAME"])
-    .default("pipeops-agent-secrets"),
-    key(
-        Setting::StateNamespace,
-        "state.namespace",
-        Kind::Text,
-        "namespace of both; unset: the pod's own",
-    )
-    .environment(&["PIPEOPS_STATE_NAMESPACE"]),
-    key(
-        Setting::PodNamespace,
-        "state.pod_namespace",
-        Kind::Text,
-        "the pod's namespace, where its service account does not tell",
-    )
-    .environment(&["PIPEOPS_POD_NAMESPACE"]),
+    key(Setting::StateConfigmapName, "state.configmap_name", Kind::Text, "ConfigMap for the agent's state in a cluster")
+        .environment(&["PIPEOPS_STATE_CONFIGMAP_NAME"])
+        .default("pipeops-agent-state"),
+    key(Setting::StateSecretName, "state.secret_name", Kind::Text, "Secret for the agent's state in a cluster")
+        .environment(&["PIPEOPS_STATE_SECRET_NAME"])
+        .default("pipeops-agent-secrets"),
+    key(Setting::StateNamespace, "state.namespace", Kind::Text, "namespace of both; unset: the pod's own")
+        .environment(&["PIPEOPS_STATE_NAMESPACE"]),
+    key(Setting::PodNamespace, "state.pod_namespace", Kind::Text, "the pod's namespace, where its service account does not tell")
+        .environment(&["PIPEOPS_POD_NAMESPACE"]),
 ];

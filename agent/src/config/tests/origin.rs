@@ -12,45 +12,16 @@ fn flag_beats_environment_beats_file_beats_default() {
     let world = world.set("PIPEOPS_LOG_LEVEL", "error");
     assert_eq!(level(&world, &["--config", FILE]), LevelFilter::Error);
     let world = world.set("LOG_LEVEL", "warn");
-    assert_eq!(
-        level(&world, &["--config", FILE]),
-        LevelFilter::Warn,
-        "the first variable of a setting wins"
-    );
-    assert_eq!(
-        level(&world, &["--config", FILE, "--log-level=trace"]),
-        LevelFilter::Trace
-    );
-    assert_eq!(
-        level(
-            &world,
-            &["--config", FILE, "--log-level=trace", "--log-level=info"]
-        ),
-        LevelFilter::Info
-    );
+    assert_eq!(level(&world, &["--config", FILE]), LevelFilter::Warn, "the first variable of a setting wins");
+    assert_eq!(level(&world, &["--config", FILE, "--log-level=trace"]), LevelFilter::Trace);
+    assert_eq!(level(&world, &["--config", FILE, "--log-level=trace", "--log-level=info"]), LevelFilter::Info);
     let world = world.set("LOG_LEVEL", "").set("PIPEOPS_LOG_LEVEL", " ");
-    assert_eq!(
-        level(&world, &["--config", FILE]),
-        LevelFilter::Debug,
-        "an empty variable counts as unset"
-    );
+    assert_eq!(level(&world, &["--config", FILE]), LevelFilter::Debug, "an empty variable counts as unset");
 
     let world = world_with_required().file(FILE, "agent: {enable_ingress_sync: true}\n");
-    assert!(
-        load(&world, &["--config", FILE])
-            .unwrap()
-            .0
-            .agent
-            .enable_ingress_sync
-    );
+    assert!(load(&world, &["--config", FILE]).unwrap().0.agent.enable_ingress_sync);
     let world = world.set("ENABLE_INGRESS_SYNC", "false");
-    assert!(
-        !load(&world, &["--config", FILE])
-            .unwrap()
-            .0
-            .agent
-            .enable_ingress_sync
-    );
+    assert!(!load(&world, &["--config", FILE]).unwrap().0.agent.enable_ingress_sync);
 }
 
 #[test]
@@ -68,9 +39,7 @@ fn every_variable_and_flag_of_the_table_is_read() {
             Kind::Text | Kind::Secret | Kind::Labels => "word",
         };
         for name in key.environment {
-            let mut world = world_with_required()
-                .file("/exists", "abc")
-                .set(name, value);
+            let mut world = world_with_required().file("/exists", "abc").set(name, value);
             if key.setting == Setting::TlsCertFile {
                 world = world.set("PIPEOPS_TLS_KEY_FILE", "/exists");
             }
@@ -95,27 +64,15 @@ fn every_variable_and_flag_of_the_table_is_read() {
 
 #[test]
 fn every_value_knows_its_source_and_secrets_stay_hidden() {
-    let world = World::default()
-        .file(FILE, REQUIRED)
-        .set("AGENT_PORT", "9")
-        .set("KUBERNETES_SERVICE_TOKEN", "canary");
+    let world = World::default().file(FILE, REQUIRED).set("AGENT_PORT", "9").set("KUBERNETES_SERVICE_TOKEN", "canary");
     let (config, _) = load(&world, &["--config", FILE, "--agent-id", "x"]).unwrap();
     let shown = |setting: Setting| {
         let row = &config.effective()[setting as usize];
-        (
-            row.text.as_deref().unwrap_or("unset"),
-            row.source.to_string(),
-        )
+        (row.text.as_deref().unwrap_or("unset"), row.source.to_string())
     };
-    assert_eq!(
-        shown(Setting::ApiUrl),
-        ("https://plane.example", "/c.yaml:1:20".to_owned())
-    );
+    assert_eq!(shown(Setting::ApiUrl), ("https://plane.example", "/c.yaml:1:20".to_owned()));
     assert_eq!(shown(Setting::Token), ("***", "/c.yaml:1:50".to_owned()));
-    assert_eq!(
-        shown(Setting::Port),
-        ("9", "environment variable AGENT_PORT".to_owned())
-    );
+    assert_eq!(shown(Setting::Port), ("9", "environment variable AGENT_PORT".to_owned()));
     assert_eq!(shown(Setting::AgentId), ("x", "flag --agent-id".to_owned()));
     assert_eq!(shown(Setting::MaxExchanges), ("256", "default".to_owned()));
     assert_eq!(shown(Setting::Namespace), ("unset", "default".to_owned()));
@@ -139,17 +96,9 @@ fn the_search_takes_the_first_file() {
         for later in &places[index..] {
             world = world.file(later, &format!("{{\"agent\": {{\"id\": \"{later}\"}}}}"));
         }
+        assert_eq!(load(&world, &[]).unwrap().0.agent.id.as_deref(), Some(*place));
         assert_eq!(
-            load(&world, &[]).unwrap().0.agent.id.as_deref(),
-            Some(*place)
-        );
-        assert_eq!(
-            load(&world, &["--config", "/etc/pipeops/config.yaml"])
-                .unwrap()
-                .0
-                .agent
-                .id
-                .as_deref(),
+            load(&world, &["--config", "/etc/pipeops/config.yaml"]).unwrap().0.agent.id.as_deref(),
             Some("/etc/pipeops/config.yaml")
         );
     }
@@ -159,15 +108,9 @@ fn the_search_takes_the_first_file() {
 fn an_unreadable_file_of_the_search_is_a_warning_until_something_is_missing() {
     let mut world = world_with_required();
     world.denied.push("/etc/pipeops/config.yaml".into());
-    assert_eq!(
-        warnings(load(&world, &[])),
-        ["cannot read /etc/pipeops/config.yaml: permission denied"]
-    );
+    assert_eq!(warnings(load(&world, &[])), ["cannot read /etc/pipeops/config.yaml: permission denied"]);
     world.variables.remove("PIPEOPS_TOKEN");
     let error = load(&world, &[]).unwrap_err().to_string();
     assert!(error.contains("PipeOps token is required"), "{error}");
-    assert!(
-        error.ends_with("\ncannot read /etc/pipeops/config.yaml: permission denied"),
-        "{error}"
-    );
+    assert!(error.ends_with("\ncannot read /etc/pipeops/config.yaml: permission denied"), "{error}");
 }

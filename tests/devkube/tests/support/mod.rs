@@ -42,17 +42,11 @@ impl Said {
 
 impl Bench {
     pub async fn start() -> Option<Bench> {
-        if Command::new("kubectl")
-            .arg("version")
-            .arg("--client")
-            .output()
-            .is_err()
-        {
+        if Command::new("kubectl").arg("version").arg("--client").output().is_err() {
             println!("SKIPPED kubectl: not found");
             return None;
         }
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -63,10 +57,7 @@ impl Bench {
             .unwrap();
         let options = Options {
             tls: Some(Arc::new(tls)),
-            tokens: vec![
-                Token::admin("a-token", "root"),
-                Token::read_only("v-token", "alice"),
-            ],
+            tokens: vec![Token::admin("a-token", "root"), Token::read_only("v-token", "alice")],
             log_interval: Duration::from_millis(5),
             ..Options::default()
         };
@@ -90,16 +81,9 @@ impl Bench {
     pub async fn run(&self, who: &str, arguments: &[&str]) -> Said {
         let mut command = command(self.home.path(), who, arguments);
         let finished = tokio::task::spawn_blocking(move || command.output().unwrap());
-        let output = tokio::time::timeout(PATIENCE, finished)
-            .await
-            .expect("kubectl does not end")
-            .unwrap();
+        let output = tokio::time::timeout(PATIENCE, finished).await.expect("kubectl does not end").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said {
-            success: output.status.success(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        Said { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
     pub async fn admin(&self, arguments: &[&str]) -> Said {
@@ -107,37 +91,23 @@ impl Bench {
     }
 
     pub fn follow(&self, arguments: &[&str]) -> Following {
-        let mut child = command(self.home.path(), "admin", arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(self.home.path(), "admin", arguments).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            out.lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Following { child, lines }
     }
 
     pub async fn until(&self, condition: impl FnMut(&DevKube) -> bool) {
-        tokio::time::timeout(PATIENCE, self.kube.wait_for(condition))
-            .await
-            .expect("it never comes to that");
+        tokio::time::timeout(PATIENCE, self.kube.wait_for(condition)).await.expect("it never comes to that");
     }
 }
 
 fn command(home: &Path, who: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("kubectl");
-    command
-        .args(arguments)
-        .current_dir(home)
-        .stdin(Stdio::null());
+    command.args(arguments).current_dir(home).stdin(Stdio::null());
     // Nothing of the caller's own clusters or proxies may leak in.
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", home).env("KUBECONFIG", home.join(who));
     command
 }
@@ -158,9 +128,7 @@ impl Following {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, find)
-            .await
-            .expect("the line never comes")
+        tokio::time::timeout(PATIENCE, find).await.expect("the line never comes")
     }
 }
 

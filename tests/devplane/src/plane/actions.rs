@@ -8,13 +8,7 @@ use super::{CLOSE_GRACE, ConnectionId, Output, Plane, envelope, rfc3339};
 impl Plane {
     /// Sends any text, well-formed or not.
     pub fn send_raw(&mut self, connection: ConnectionId, text: impl Into<String>) {
-        self.post(
-            connection,
-            Output::Send {
-                connection,
-                text: text.into(),
-            },
-        );
+        self.post(connection, Output::Send { connection, text: text.into() });
     }
 
     /// Sends any bytes in a binary message.
@@ -23,22 +17,11 @@ impl Plane {
     }
 
     /// Sends a message in an envelope.
-    pub fn send(
-        &mut self,
-        connection: ConnectionId,
-        kind: &str,
-        request_id: Option<&str>,
-        payload: Value,
-    ) {
+    pub fn send(&mut self, connection: ConnectionId, kind: &str, request_id: Option<&str>, payload: Value) {
         let timestamp = rfc3339(self.config.epoch.saturating_add(self.now));
         let text = envelope::write(kind, request_id, payload, &timestamp);
-        let output = if self.config.binary_envelopes
-            && self.connections.get(&connection).is_some_and(|it| !it.mux)
-        {
-            Output::SendBinary {
-                connection,
-                bytes: text.into_bytes(),
-            }
+        let output = if self.config.binary_envelopes && self.connections.get(&connection).is_some_and(|it| !it.mux) {
+            Output::SendBinary { connection, bytes: text.into_bytes() }
         } else {
             Output::Send { connection, text }
         };
@@ -57,22 +40,13 @@ impl Plane {
 
     /// Sends a message of a type no agent knows.
     pub fn send_unknown(&mut self, connection: ConnectionId) {
-        let kind = self
-            .faults
-            .unknown_type
-            .clone()
-            .unwrap_or_else(|| "future_message_v2".to_owned());
+        let kind = self.faults.unknown_type.clone().unwrap_or_else(|| "future_message_v2".to_owned());
         self.serial += 1;
         let id = format!("unknown-{}", self.serial);
         if let Some(state) = self.connections.get_mut(&connection) {
             state.unknown.entry(kind.clone()).or_insert(false);
         }
-        self.send(
-            connection,
-            &kind,
-            Some(&id),
-            json!({"anything": [1, null, {"x": "y"}]}),
-        );
+        self.send(connection, &kind, Some(&id), json!({"anything": [1, null, {"x": "y"}]}));
     }
 
     /// Ends a connection abruptly.
@@ -92,26 +66,12 @@ impl Plane {
 
     /// Closes a connection with a close frame.
     pub fn close_connection(&mut self, connection: ConnectionId, code: u16, reason: &str) {
-        let Some(state) = self
-            .connections
-            .get_mut(&connection)
-            .filter(|state| !state.closed_by_plane)
-        else {
+        let Some(state) = self.connections.get_mut(&connection).filter(|state| !state.closed_by_plane) else {
             return;
         };
         state.closed_by_plane = true;
-        self.post(
-            connection,
-            Output::Close {
-                connection,
-                code,
-                reason: reason.to_owned(),
-            },
-        );
-        let until = self
-            .now
-            .saturating_add(self.faults.delay)
-            .saturating_add(CLOSE_GRACE);
+        self.post(connection, Output::Close { connection, code, reason: reason.to_owned() });
+        let until = self.now.saturating_add(self.faults.delay).saturating_add(CLOSE_GRACE);
         self.outbox.push_at(until, Later::Drop(connection));
     }
 

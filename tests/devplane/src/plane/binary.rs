@@ -15,33 +15,20 @@ pub(super) struct BinaryAnswer {
 
 /// Reads a binary answer, or says what is wrong with it.
 pub(super) fn read(bytes: &[u8]) -> Result<BinaryAnswer, &'static str> {
-    let (length, rest) = bytes
-        .split_first_chunk::<2>()
-        .ok_or("too short for an id's length")?;
+    let (length, rest) = bytes.split_first_chunk::<2>().ok_or("too short for an id's length")?;
     let length = usize::from(u16::from_be_bytes(*length));
     let (id, rest) = rest.split_at_checked(length).ok_or("shorter than its id")?;
     let id = std::str::from_utf8(id).map_err(|_| "id is not UTF-8")?;
-    let (status, rest) = rest
-        .split_first_chunk::<4>()
-        .ok_or("too short for a status")?;
+    let (status, rest) = rest.split_first_chunk::<4>().ok_or("too short for a status")?;
     let status = u16::try_from(u32::from_be_bytes(*status)).map_err(|_| "status too large")?;
-    let (length, rest) = rest
-        .split_first_chunk::<4>()
-        .ok_or("too short for the headers' length")?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or("too short for the headers' length")?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| "headers too long")?;
-    let (headers, body) = rest
-        .split_at_checked(length)
-        .ok_or("shorter than its headers")?;
+    let (headers, body) = rest.split_at_checked(length).ok_or("shorter than its headers")?;
     let headers: Value = serde_json::from_slice(headers).map_err(|_| "headers are not JSON")?;
     if !headers.is_object() && !headers.is_null() {
         return Err("headers are neither an object nor null");
     }
-    Ok(BinaryAnswer {
-        id: id.to_owned(),
-        status,
-        headers: read_headers(Some(&headers)),
-        body: body.to_vec(),
-    })
+    Ok(BinaryAnswer { id: id.to_owned(), status, headers: read_headers(Some(&headers)), body: body.to_vec() })
 }
 
 #[cfg(test)]

@@ -54,10 +54,7 @@ impl Clusters {
 
     /// Finds by `cluster_uuid`, then by `cluster_id`: a gateway is addressed with either.
     pub(super) fn find(&self, uuid_or_id: &str) -> Option<&Cluster> {
-        let id = self
-            .by_uuid
-            .get(uuid_or_id)
-            .map_or(uuid_or_id, String::as_str);
+        let id = self.by_uuid.get(uuid_or_id).map_or(uuid_or_id, String::as_str);
         self.known.get(id)
     }
 
@@ -70,20 +67,11 @@ impl Clusters {
         agent_id: &str,
         anew: bool,
     ) -> &mut Cluster {
-        let known = claimed
-            .filter(|id| self.known.contains_key(*id))
-            .map(str::to_owned);
-        let adopted = || {
-            claimed
-                .filter(|_| config.adopt_unknown_clusters)
-                .map(str::to_owned)
-        };
+        let known = claimed.filter(|id| self.known.contains_key(*id)).map(str::to_owned);
+        let adopted = || claimed.filter(|_| config.adopt_unknown_clusters).map(str::to_owned);
         let of_agent = || self.by_agent.get(agent_id).filter(|_| !anew).cloned();
         let id = known.or_else(adopted).or_else(of_agent).unwrap_or_else(|| {
-            let first = config
-                .first_cluster_id
-                .clone()
-                .filter(|id| !self.known.contains_key(id));
+            let first = config.first_cluster_id.clone().filter(|id| !self.known.contains_key(id));
             first.unwrap_or_else(|| new_id(random))
         });
         self.by_agent.insert(agent_id.to_owned(), id.clone());
@@ -93,19 +81,10 @@ impl Clusters {
     }
 
     /// The cluster with this id, made if need be.
-    pub(super) fn adopt(
-        &mut self,
-        config: &PlaneConfig,
-        random: &mut fastrand::Rng,
-        id: &str,
-    ) -> &mut Cluster {
+    pub(super) fn adopt(&mut self, config: &PlaneConfig, random: &mut fastrand::Rng, id: &str) -> &mut Cluster {
         let Self { known, by_uuid, .. } = self;
         known.entry(id.to_owned()).or_insert_with(|| {
-            let uuid = if config.distinct_uuid {
-                new_id(random)
-            } else {
-                id.to_owned()
-            };
+            let uuid = if config.distinct_uuid { new_id(random) } else { id.to_owned() };
             by_uuid.insert(uuid.clone(), id.to_owned());
             Cluster {
                 cluster_id: id.to_owned(),
@@ -144,70 +123,26 @@ mod tests {
 
     #[test]
     fn a_known_cluster_keeps_its_id() {
-        let (mut clusters, config, mut random) = (
-            Clusters::default(),
-            PlaneConfig {
-                distinct_uuid: true,
-                ..PlaneConfig::default()
-            },
-            fastrand::Rng::with_seed(1),
-        );
-        let first = clusters
-            .register(&config, &mut random, None, "a", false)
-            .clone();
+        let (mut clusters, config, mut random) =
+            (Clusters::default(), PlaneConfig { distinct_uuid: true, ..PlaneConfig::default() }, fastrand::Rng::with_seed(1));
+        let first = clusters.register(&config, &mut random, None, "a", false).clone();
         assert_ne!(first.cluster_id, first.cluster_uuid);
-        assert_eq!(
-            clusters
-                .register(&config, &mut random, None, "a", false)
-                .cluster_id,
-            first.cluster_id
-        );
+        assert_eq!(clusters.register(&config, &mut random, None, "a", false).cluster_id, first.cluster_id);
         let id = Some(first.cluster_id.as_str());
-        assert_eq!(
-            clusters
-                .register(&config, &mut random, id, "b", false)
-                .cluster_id,
-            first.cluster_id
-        );
-        assert_ne!(
-            clusters
-                .register(&config, &mut random, None, "a", true)
-                .cluster_id,
-            first.cluster_id
-        );
-        assert_eq!(
-            clusters.find(&first.cluster_uuid).unwrap().cluster_id,
-            first.cluster_id
-        );
-        assert_eq!(
-            clusters.find(&first.cluster_id).unwrap().cluster_id,
-            first.cluster_id
-        );
+        assert_eq!(clusters.register(&config, &mut random, id, "b", false).cluster_id, first.cluster_id);
+        assert_ne!(clusters.register(&config, &mut random, None, "a", true).cluster_id, first.cluster_id);
+        assert_eq!(clusters.find(&first.cluster_uuid).unwrap().cluster_id, first.cluster_id);
+        assert_eq!(clusters.find(&first.cluster_id).unwrap().cluster_id, first.cluster_id);
     }
 
     #[test]
     fn unknown_claims_follow_the_settings() {
         let (mut clusters, mut random) = (Clusters::default(), fastrand::Rng::with_seed(1));
         let mut config = PlaneConfig::default();
-        assert_eq!(
-            clusters
-                .register(&config, &mut random, Some("x"), "a", false)
-                .cluster_id,
-            "x"
-        );
+        assert_eq!(clusters.register(&config, &mut random, Some("x"), "a", false).cluster_id, "x");
         config.adopt_unknown_clusters = false;
-        assert_ne!(
-            clusters
-                .register(&config, &mut random, Some("y"), "b", false)
-                .cluster_id,
-            "y"
-        );
+        assert_ne!(clusters.register(&config, &mut random, Some("y"), "b", false).cluster_id, "y");
         config.first_cluster_id = Some("first".into());
-        assert_eq!(
-            clusters
-                .register(&config, &mut random, None, "c", false)
-                .cluster_id,
-            "first"
-        );
+        assert_eq!(clusters.register(&config, &mut random, None, "c", false).cluster_id, "first");
     }
 }

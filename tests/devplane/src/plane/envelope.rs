@@ -49,23 +49,15 @@ pub(super) fn read(text: &str, breaches: &mut Vec<Breach>) -> Option<Message> {
     match &timestamp {
         Some(Value::String(text)) if is_rfc3339(text) => {}
         Some(other) => {
-            breaches.push(Breach::TimestampWrong {
-                message: kind.clone(),
-                value: other.to_string(),
-            });
+            breaches.push(Breach::TimestampWrong { message: kind.clone(), value: other.to_string() });
         }
-        None => breaches.push(Breach::TimestampWrong {
-            message: kind.clone(),
-            value: "missing".into(),
-        }),
+        None => breaches.push(Breach::TimestampWrong { message: kind.clone(), value: "missing".into() }),
     }
     let request_id = match request_id {
         None => None,
         Some(Value::String(id)) if !id.is_empty() => Some(id),
         Some(_) => {
-            breaches.push(Breach::RequestIdWrong {
-                message: kind.clone(),
-            });
+            breaches.push(Breach::RequestIdWrong { message: kind.clone() });
             None
         }
     };
@@ -73,20 +65,11 @@ pub(super) fn read(text: &str, breaches: &mut Vec<Breach>) -> Option<Message> {
         breaches.push(Breach::PayloadNotAnObject { message: kind });
         return None;
     };
-    Some(Message {
-        kind,
-        request_id,
-        payload,
-    })
+    Some(Message { kind, request_id, payload })
 }
 
 /// Writes an envelope.
-pub(super) fn write(
-    kind: &str,
-    request_id: Option<&str>,
-    payload: Value,
-    timestamp: &str,
-) -> String {
+pub(super) fn write(kind: &str, request_id: Option<&str>, payload: Value, timestamp: &str) -> String {
     let mut envelope = Map::new();
     envelope.insert("type".into(), kind.into());
     if let Some(id) = request_id {
@@ -99,13 +82,7 @@ pub(super) fn write(
 
 impl Message {
     pub(super) fn record(self, at: u64, connection: super::ConnectionId) -> MessageRecord {
-        MessageRecord {
-            at,
-            connection,
-            kind: self.kind,
-            request_id: self.request_id,
-            payload: self.payload,
-        }
+        MessageRecord { at, connection, kind: self.kind, request_id: self.request_id, payload: self.payload }
     }
 }
 
@@ -124,10 +101,7 @@ mod tests {
         let text = write("ping", Some("p1"), json!({}), "2026-01-01T00:00:00Z");
         let mut breaches = Vec::new();
         let message = read(&text, &mut breaches).unwrap();
-        assert_eq!(
-            (message.kind.as_str(), message.request_id.as_deref()),
-            ("ping", Some("p1"))
-        );
+        assert_eq!((message.kind.as_str(), message.request_id.as_deref()), ("ping", Some("p1")));
         assert!(breaches.is_empty());
     }
 
@@ -136,47 +110,27 @@ mod tests {
         let time = r#""timestamp":"2026-01-01T00:00:00Z""#;
         assert!(matches!(breaches_of("{")[..], [Breach::NotJson(_)]));
         assert_eq!(breaches_of("[]"), [Breach::NotAnObject]);
-        assert_eq!(
-            breaches_of(&format!(r#"{{"payload":{{}},{time}}}"#)),
-            [Breach::TypeMissing]
-        );
-        assert_eq!(
-            breaches_of(&format!(r#"{{"type":1,"payload":{{}},{time}}}"#)),
-            [Breach::TypeMissing]
-        );
+        assert_eq!(breaches_of(&format!(r#"{{"payload":{{}},{time}}}"#)), [Breach::TypeMissing]);
+        assert_eq!(breaches_of(&format!(r#"{{"type":1,"payload":{{}},{time}}}"#)), [Breach::TypeMissing]);
         assert_eq!(
             breaches_of(&format!(r#"{{"type":"pong","payload":null,{time}}}"#)),
-            [Breach::PayloadNotAnObject {
-                message: "pong".into()
-            }]
+            [Breach::PayloadNotAnObject { message: "pong".into() }]
         );
         assert_eq!(
-            breaches_of(&format!(
-                r#"{{"type":"pong","request_id":7,"payload":{{}},{time}}}"#
-            )),
-            [Breach::RequestIdWrong {
-                message: "pong".into()
-            }]
+            breaches_of(&format!(r#"{{"type":"pong","request_id":7,"payload":{{}},{time}}}"#)),
+            [Breach::RequestIdWrong { message: "pong".into() }]
         );
         assert_eq!(
-            breaches_of(&format!(
-                r#"{{"type":"pong","Payload":1,"payload":{{}},{time}}}"#
-            )),
+            breaches_of(&format!(r#"{{"type":"pong","Payload":1,"payload":{{}},{time}}}"#)),
             [Breach::EnvelopeKeyUnknown("Payload".into())]
         );
         assert_eq!(
             breaches_of(r#"{"type":"pong","payload":{}}"#),
-            [Breach::TimestampWrong {
-                message: "pong".into(),
-                value: "missing".into()
-            }]
+            [Breach::TimestampWrong { message: "pong".into(), value: "missing".into() }]
         );
         assert_eq!(
             breaches_of(r#"{"type":"pong","payload":{},"timestamp":12}"#),
-            [Breach::TimestampWrong {
-                message: "pong".into(),
-                value: "12".into()
-            }]
+            [Breach::TimestampWrong { message: "pong".into(), value: "12".into() }]
         );
     }
 }

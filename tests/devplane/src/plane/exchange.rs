@@ -17,20 +17,11 @@ const RESPONSE: &[Field] = &[
     optional("body", Kind::Filled),
     optional("encoding", Kind::OneOf(&["base64", "gzip"])),
 ];
-const HEAD: &[Field] = &[
-    required("status", Kind::Count),
-    required("headers", Kind::Headers),
-];
-const CHUNK: &[Field] = &[
-    required("data", Kind::Text),
-    required("encoding", Kind::OneOf(&["base64"])),
-    required("size", Kind::Count),
-];
+const HEAD: &[Field] = &[required("status", Kind::Count), required("headers", Kind::Headers)];
+const CHUNK: &[Field] =
+    &[required("data", Kind::Text), required("encoding", Kind::OneOf(&["base64"])), required("size", Kind::Count)];
 const ABORT: &[Field] = &[required("error", Kind::Filled)];
-const ERROR: &[Field] = &[
-    required("error", Kind::Filled),
-    optional("request_id", Kind::Filled),
-];
+const ERROR: &[Field] = &[required("error", Kind::Filled), optional("request_id", Kind::Filled)];
 const SOCKET_DATA: &[Field] = &[
     required("stream_id", Kind::Filled),
     required("data", Kind::Filled),
@@ -83,15 +74,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(wire_id: String, connection: ConnectionId, form: Form) -> Self {
-        Self {
-            wire_id,
-            connection,
-            data_key: false,
-            long_names: false,
-            cancelled: false,
-            form,
-            phase: Phase::BeforeHead,
-        }
+        Self { wire_id, connection, data_key: false, long_names: false, cancelled: false, form, phase: Phase::BeforeHead }
     }
 
     pub(super) fn is_socket(&self) -> bool {
@@ -99,12 +82,7 @@ impl Exchange {
     }
 
     /// Takes an answer message; whether it was the last of the exchange shows in the parts.
-    pub(super) fn answer(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    pub(super) fn answer(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         match kind {
             "proxy_response" => self.response(kind, payload, breaches),
             "proxy_response_header" => self.head(kind, payload, breaches),
@@ -129,32 +107,20 @@ impl Exchange {
         let message = "binary response";
         self.expect(Form::Buffered, message, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice {
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
         }
         let status = self.status(i64::from(status), breaches);
         whole(status, headers, body)
     }
 
-    fn response(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn response(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, RESPONSE, breaches);
         self.expect(Form::Buffered, kind, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice {
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
             return Vec::new();
         }
-        let status = self.status(
-            payload.get("status").and_then(Value::as_i64).unwrap_or(0),
-            breaches,
-        );
+        let status = self.status(payload.get("status").and_then(Value::as_i64).unwrap_or(0), breaches);
         let headers = read_headers(payload.get("headers"));
         let text = payload.get("body").and_then(Value::as_str);
         let encoding = payload.get("encoding").and_then(Value::as_str);
@@ -165,24 +131,16 @@ impl Exchange {
                 let packed = self.decode(kind, text, breaches);
                 let body = packed.as_deref().and_then(|data| gunzip(data, BODY_LIMIT));
                 if packed.is_some() && body.is_none() {
-                    breaches.push(Breach::GzipWrong {
-                        id: self.wire_id.clone(),
-                    });
+                    breaches.push(Breach::GzipWrong { id: self.wire_id.clone() });
                 }
                 body
             }
             (Some(_), _) => {
-                breaches.push(Breach::FieldMissing {
-                    message: kind.into(),
-                    field: "encoding".into(),
-                });
+                breaches.push(Breach::FieldMissing { message: kind.into(), field: "encoding".into() });
                 None
             }
             (None, Some(_)) => {
-                breaches.push(Breach::FieldMissing {
-                    message: kind.into(),
-                    field: "body".into(),
-                });
+                breaches.push(Breach::FieldMissing { message: kind.into(), field: "body".into() });
                 Some(Vec::new())
             }
         };
@@ -196,63 +154,31 @@ impl Exchange {
         }
     }
 
-    fn head(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn head(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, HEAD, breaches);
         self.expect(Form::Streaming, kind, breaches);
         if self.phase != Phase::BeforeHead {
-            breaches.push(Breach::HeadTwice {
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::HeadTwice { id: self.wire_id.clone() });
             return Vec::new();
         }
-        let status = self.status(
-            payload.get("status").and_then(Value::as_i64).unwrap_or(0),
-            breaches,
-        );
-        self.phase = if status == 101 {
-            Phase::Upgraded { ended: false }
-        } else {
-            Phase::Body
-        };
-        vec![Part::Head {
-            status,
-            headers: read_headers(payload.get("headers")),
-        }]
+        let status = self.status(payload.get("status").and_then(Value::as_i64).unwrap_or(0), breaches);
+        self.phase = if status == 101 { Phase::Upgraded { ended: false } } else { Phase::Body };
+        vec![Part::Head { status, headers: read_headers(payload.get("headers")) }]
     }
 
-    fn chunk(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn chunk(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, CHUNK, breaches);
         self.expect(Form::Streaming, kind, breaches);
         self.expect_body(kind, breaches);
-        let text = payload
-            .get("data")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
         let Some(data) = self.decode(kind, text, breaches) else {
             return Vec::new();
         };
         let decoded = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let size = payload
-            .get("size")
-            .and_then(Value::as_u64)
-            .unwrap_or(decoded);
+        let size = payload.get("size").and_then(Value::as_u64).unwrap_or(decoded);
         let id = || self.wire_id.clone();
         if size != decoded {
-            breaches.push(Breach::SizeWrong {
-                id: id(),
-                size,
-                decoded,
-            });
+            breaches.push(Breach::SizeWrong { id: id(), size, decoded });
         }
         if data.is_empty() {
             breaches.push(Breach::ChunkEmpty { id: id() });
@@ -264,21 +190,13 @@ impl Exchange {
         vec![Part::Chunk(data)]
     }
 
-    fn end(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn end(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, &[], breaches);
         self.expect(Form::Streaming, kind, breaches);
         match &mut self.phase {
             Phase::Upgraded { ended } => {
                 if *ended {
-                    breaches.push(Breach::AfterEnd {
-                        message: kind.into(),
-                        id: self.wire_id.clone(),
-                    });
+                    breaches.push(Breach::AfterEnd { message: kind.into(), id: self.wire_id.clone() });
                 }
                 *ended = true;
                 Vec::new()
@@ -290,23 +208,13 @@ impl Exchange {
         }
     }
 
-    fn abort(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn abort(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, ABORT, breaches);
         self.expect(Form::Streaming, kind, breaches);
         vec![Part::Abort(error_text(payload))]
     }
 
-    fn error(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn error(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, ERROR, breaches);
         self.check_inner_id(kind, payload, "request_id", breaches);
         if !self.is_socket() {
@@ -315,18 +223,10 @@ impl Exchange {
         vec![Part::Error(error_text(payload))]
     }
 
-    fn socket_data(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn socket_data(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, SOCKET_DATA, breaches);
         self.expect_socket(kind, payload, breaches);
-        let text = payload
-            .get("data")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
         let Some(data) = self.decode(kind, text, breaches) else {
             return Vec::new();
         };
@@ -334,30 +234,18 @@ impl Exchange {
             Some((&opcode @ (1 | 2 | 8 | 9 | 10), rest)) => {
                 let announced = payload.get("message_type").and_then(Value::as_u64);
                 if announced.is_some_and(|announced| announced != u64::from(opcode)) {
-                    breaches.push(Breach::FrameWrong {
-                        id: self.wire_id.clone(),
-                    });
+                    breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
                 }
-                vec![Part::Frame {
-                    opcode,
-                    data: rest.to_vec(),
-                }]
+                vec![Part::Frame { opcode, data: rest.to_vec() }]
             }
             _ => {
-                breaches.push(Breach::FrameWrong {
-                    id: self.wire_id.clone(),
-                });
+                breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
                 Vec::new()
             }
         }
     }
 
-    fn socket_close(
-        &mut self,
-        kind: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) -> Vec<Part> {
+    fn socket_close(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
         check(kind, payload, SOCKET_CLOSE, breaches);
         self.expect_socket(kind, payload, breaches);
         vec![Part::Closed]
@@ -370,17 +258,9 @@ pub(super) fn read_headers(value: Option<&Value>) -> Vec<(String, Vec<String>)> 
         return Vec::new();
     };
     let texts = |value: &Value| -> Vec<String> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    map.iter()
-        .map(|(name, value)| (name.clone(), texts(value)))
-        .collect()
+    map.iter().map(|(name, value)| (name.clone(), texts(value))).collect()
 }
 
 fn whole(status: u16, headers: Vec<(String, Vec<String>)>, body: Vec<u8>) -> Vec<Part> {
@@ -393,9 +273,5 @@ fn whole(status: u16, headers: Vec<(String, Vec<String>)>, body: Vec<u8>) -> Vec
 }
 
 fn error_text(payload: &Map<String, Value>) -> String {
-    payload
-        .get("error")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    payload.get("error").and_then(Value::as_str).unwrap_or_default().to_owned()
 }

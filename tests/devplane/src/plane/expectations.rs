@@ -9,10 +9,7 @@ use super::exchange::{Exchange, Form, Phase};
 impl Exchange {
     pub(super) fn expect(&self, form: Form, message: &str, breaches: &mut Vec<Breach>) {
         if self.form != form && self.form != Form::Any {
-            breaches.push(Breach::AnswerForm {
-                message: message.into(),
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
         }
     }
 
@@ -20,52 +17,28 @@ impl Exchange {
         match self.phase {
             Phase::Body => {}
             Phase::BeforeHead => {
-                breaches.push(Breach::BeforeHead {
-                    message: message.into(),
-                    id: self.wire_id.clone(),
-                });
+                breaches.push(Breach::BeforeHead { message: message.into(), id: self.wire_id.clone() });
             }
             Phase::Upgraded { .. } => {
-                breaches.push(Breach::AnswerForm {
-                    message: message.into(),
-                    id: self.wire_id.clone(),
-                });
+                breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
             }
         }
     }
 
-    pub(super) fn expect_socket(
-        &self,
-        message: &str,
-        payload: &Map<String, Value>,
-        breaches: &mut Vec<Breach>,
-    ) {
+    pub(super) fn expect_socket(&self, message: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
         if !self.is_socket() && self.form != Form::Any {
-            breaches.push(Breach::AnswerForm {
-                message: message.into(),
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
         }
         for name in ["stream_id", "request_id"] {
             self.check_inner_id(message, payload, name, breaches);
         }
     }
 
-    pub(super) fn check_inner_id(
-        &self,
-        message: &str,
-        payload: &Map<String, Value>,
-        name: &str,
-        breaches: &mut Vec<Breach>,
-    ) {
+    pub(super) fn check_inner_id(&self, message: &str, payload: &Map<String, Value>, name: &str, breaches: &mut Vec<Breach>) {
         if let Some(value) = payload.get(name).and_then(Value::as_str)
             && value != self.wire_id
         {
-            breaches.push(Breach::FieldValue {
-                message: message.into(),
-                field: name.into(),
-                value: value.into(),
-            });
+            breaches.push(Breach::FieldValue { message: message.into(), field: name.into(), value: value.into() });
         }
     }
 
@@ -74,27 +47,16 @@ impl Exchange {
         match u16::try_from(status) {
             Ok(status @ 100..=599) => status,
             _ => {
-                breaches.push(Breach::StatusWrong {
-                    id: self.wire_id.clone(),
-                    status,
-                });
+                breaches.push(Breach::StatusWrong { id: self.wire_id.clone(), status });
                 502
             }
         }
     }
 
-    pub(super) fn decode(
-        &self,
-        message: &str,
-        text: &str,
-        breaches: &mut Vec<Breach>,
-    ) -> Option<Vec<u8>> {
+    pub(super) fn decode(&self, message: &str, text: &str, breaches: &mut Vec<Breach>) -> Option<Vec<u8>> {
         let decoded = STANDARD.decode(text).ok();
         if decoded.is_none() {
-            breaches.push(Breach::Base64Wrong {
-                message: message.into(),
-                id: self.wire_id.clone(),
-            });
+            breaches.push(Breach::Base64Wrong { message: message.into(), id: self.wire_id.clone() });
         }
         decoded
     }

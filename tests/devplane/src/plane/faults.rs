@@ -59,11 +59,7 @@ impl Refusal {
     /// Refuses with `status` until cleared.
     #[must_use]
     pub fn with_status(status: u16) -> Self {
-        Self {
-            status,
-            retry_after: None,
-            remaining: None,
-        }
+        Self { status, retry_after: None, remaining: None }
     }
 
     /// Only for the next `count` upgrades.
@@ -122,9 +118,7 @@ impl Faults {
     /// Uses one refusal up.
     pub(super) fn take_refusal(slot: &mut Option<Refusal>) -> Option<Refusal> {
         match slot {
-            Some(Refusal {
-                remaining: Some(0), ..
-            }) => {
+            Some(Refusal { remaining: Some(0), .. }) => {
                 *slot = None;
                 None
             }

@@ -34,35 +34,19 @@ pub(super) struct Field {
 }
 
 pub(super) const fn required(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: true,
-    }
+    Field { name, kind, required: true }
 }
 
 pub(super) const fn optional(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: false,
-    }
+    Field { name, kind, required: false }
 }
 
 /// Checks `payload`; `message` names it in breaches, with a path for inner objects.
-pub(super) fn check(
-    message: &str,
-    payload: &Map<String, Value>,
-    table: &[Field],
-    breaches: &mut Vec<Breach>,
-) {
+pub(super) fn check(message: &str, payload: &Map<String, Value>, table: &[Field], breaches: &mut Vec<Breach>) {
     for field in table {
         match payload.get(field.name) {
             None if field.required => {
-                breaches.push(Breach::FieldMissing {
-                    message: message.into(),
-                    field: field.name.into(),
-                });
+                breaches.push(Breach::FieldMissing { message: message.into(), field: field.name.into() });
             }
             None => {}
             Some(value) => check_value(message, field, value, breaches),
@@ -70,17 +54,13 @@ pub(super) fn check(
     }
     for key in payload.keys() {
         if !table.iter().any(|field| field.name == key) {
-            breaches.push(Breach::FieldUnknown {
-                message: message.into(),
-                field: key.clone(),
-            });
+            breaches.push(Breach::FieldUnknown { message: message.into(), field: key.clone() });
         }
     }
 }
 
 fn check_value(message: &str, field: &Field, value: &Value, breaches: &mut Vec<Breach>) {
-    let all =
-        |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
+    let all = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
     let (fits, expected) = match field.kind {
         Kind::Text | Kind::Filled | Kind::OneOf(_) | Kind::Time => (value.is_string(), "string"),
         Kind::Boolean => (value.is_boolean(), "boolean"),
@@ -90,17 +70,10 @@ fn check_value(message: &str, field: &Field, value: &Value, breaches: &mut Vec<B
         Kind::FlagMap => (all(Value::is_boolean), "object of booleans"),
         Kind::List => (value.is_array(), "array"),
         Kind::TextList => (is_text_list(value), "array of strings"),
-        Kind::Headers => (
-            value.is_null() || all(is_text_list),
-            "null or object of arrays of strings",
-        ),
+        Kind::Headers => (value.is_null() || all(is_text_list), "null or object of arrays of strings"),
     };
     if !fits {
-        breaches.push(Breach::FieldType {
-            message: message.into(),
-            field: field.name.into(),
-            expected,
-        });
+        breaches.push(Breach::FieldType { message: message.into(), field: field.name.into(), expected });
         return;
     }
     let text = value.as_str().unwrap_or_default();
@@ -119,18 +92,12 @@ fn check_value(message: &str, field: &Field, value: &Value, breaches: &mut Vec<B
         | Kind::Headers => true,
     };
     if !good {
-        breaches.push(Breach::FieldValue {
-            message: message.into(),
-            field: field.name.into(),
-            value: text.into(),
-        });
+        breaches.push(Breach::FieldValue { message: message.into(), field: field.name.into(), value: text.into() });
     }
 }
 
 fn is_text_list(value: &Value) -> bool {
-    value
-        .as_array()
-        .is_some_and(|list| list.iter().all(Value::is_string))
+    value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
 }
 
 #[cfg(test)]
@@ -147,9 +114,7 @@ mod tests {
             .map(|breach| match breach {
                 Breach::FieldMissing { field, .. } => format!("missing {field}"),
                 Breach::FieldUnknown { field, .. } => format!("unknown {field}"),
-                Breach::FieldType {
-                    field, expected, ..
-                } => format!("{field} is no {expected}"),
+                Breach::FieldType { field, expected, .. } => format!("{field} is no {expected}"),
                 Breach::FieldValue { field, value, .. } => format!("{field}={value}"),
                 other => format!("{other:?}"),
             })
@@ -160,10 +125,7 @@ mod tests {
     fn presence() {
         let table = [required("a", Kind::Text), optional("b", Kind::Text)];
         assert!(breaches_of(json!({"a": "", "b": ""}), &table).is_empty());
-        assert_eq!(
-            breaches_of(json!({"c": 1}), &table),
-            ["missing a", "unknown c"]
-        );
+        assert_eq!(breaches_of(json!({"c": 1}), &table), ["missing a", "unknown c"]);
     }
 
     #[test]
@@ -181,17 +143,10 @@ mod tests {
             (Kind::FlagMap, json!({"a": 1}), "f is no object of booleans"),
             (Kind::List, json!({}), "f is no array"),
             (Kind::TextList, json!(["a", 1]), "f is no array of strings"),
-            (
-                Kind::Headers,
-                json!({"a": "b"}),
-                "f is no null or object of arrays of strings",
-            ),
+            (Kind::Headers, json!({"a": "b"}), "f is no null or object of arrays of strings"),
         ];
         for (kind, value, expected) in cases {
-            assert_eq!(
-                breaches_of(json!({"f": value}), &[required("f", kind)]),
-                [expected]
-            );
+            assert_eq!(breaches_of(json!({"f": value}), &[required("f", kind)]), [expected]);
         }
         assert!(breaches_of(json!({"f": null}), &[required("f", Kind::Headers)]).is_empty());
     }

@@ -19,19 +19,12 @@ pub(super) fn gunzip(data: &[u8], limit: usize) -> Option<Vec<u8>> {
     if flags & 2 != 0 {
         at += 2;
     }
-    let mut bits = Bits {
-        data: data.get(at..)?,
-        at: 0,
-        held: 0,
-        count: 0,
-    };
+    let mut bits = Bits { data: data.get(at..)?, at: 0, held: 0, count: 0 };
     let decoded = inflate(&mut bits, limit)?;
     let trailer = bits.data.get(bits.at..)?;
     let checksum = u32::from_le_bytes(trailer.get(..4)?.try_into().ok()?);
     let length = u32::from_le_bytes(trailer.get(4..8)?.try_into().ok()?);
-    let right = trailer.len() == 8
-        && checksum == crc32(&decoded)
-        && length == u32::try_from(decoded.len()).ok()?;
+    let right = trailer.len() == 8 && checksum == crc32(&decoded) && length == u32::try_from(decoded.len()).ok()?;
     right.then_some(decoded)
 }
 
@@ -87,11 +80,7 @@ impl Code {
             offsets[length + 1] = offsets[length] + usize::from(counts[length]);
         }
         let mut symbols = vec![0; lengths.len()];
-        for (symbol, &length) in lengths
-            .iter()
-            .enumerate()
-            .filter(|(_, length)| **length != 0)
-        {
+        for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length != 0) {
             let offset = &mut offsets[usize::from(length)];
             *symbols.get_mut(*offset)? = u16::try_from(symbol).ok()?;
             *offset += 1;
@@ -105,10 +94,7 @@ impl Code {
             code |= bits.take(1)?;
             let count = u32::from(count);
             if code < first + count {
-                return self
-                    .symbols
-                    .get(usize::try_from(index + code - first).ok()?)
-                    .copied();
+                return self.symbols.get(usize::try_from(index + code - first).ok()?).copied();
             }
             index += count;
             first = (first + count) << 1;
@@ -128,13 +114,7 @@ fn inflate(bits: &mut Bits<'_>, limit: usize) -> Option<Vec<u8>> {
                 let mut lengths = [8_u8; 288];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                compressed(
-                    bits,
-                    &mut decoded,
-                    limit,
-                    &Code::new(&lengths)?,
-                    &Code::new(&[5; 30])?,
-                )?;
+                compressed(bits, &mut decoded, limit, &Code::new(&lengths)?, &Code::new(&[5; 30])?)?;
             }
             2 => {
                 let (literals, distances) = read_codes(bits)?;
@@ -163,9 +143,7 @@ fn stored(bits: &mut Bits<'_>, decoded: &mut Vec<u8>, limit: usize) -> Option<()
 }
 
 fn read_codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
-    const ORDER: [usize; 19] = [
-        16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-    ];
+    const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let literals = usize::try_from(bits.take(5)?).ok()? + 257;
     let distances = usize::try_from(bits.take(5)?).ok()? + 1;
     let given = usize::try_from(bits.take(4)?).ok()? + 4;
@@ -190,19 +168,10 @@ fn read_codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
     if lengths.len() != literals + distances {
         return None;
     }
-    Some((
-        Code::new(&lengths[..literals])?,
-        Code::new(&lengths[literals..])?,
-    ))
+    Some((Code::new(&lengths[..literals])?, Code::new(&lengths[literals..])?))
 }
 
-fn compressed(
-    bits: &mut Bits<'_>,
-    decoded: &mut Vec<u8>,
-    limit: usize,
-    literals: &Code,
-    distances: &Code,
-) -> Option<()> {
+fn compressed(bits: &mut Bits<'_>, decoded: &mut Vec<u8>, limit: usize, literals: &Code, distances: &Code) -> Option<()> {
     loop {
         match literals.next(bits)? {
             literal @ 0..=255 => decoded.push(u8::try_from(literal).ok()?),
@@ -253,11 +222,7 @@ fn crc32(data: &[u8]) -> u32 {
     for &byte in data {
         value ^= u32::from(byte);
         for _ in 0..8 {
-            value = if value & 1 == 1 {
-                (value >> 1) ^ 0xedb8_8320
-            } else {
-                value >> 1
-            };
+            value = if value & 1 == 1 { (value >> 1) ^ 0xedb8_8320 } else { value >> 1 };
         }
     }
     !value
@@ -296,9 +261,7 @@ mod tests {
 
     #[test]
     fn stored_blocks() {
-        let mut data = vec![
-            0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 0, 0xfd, 0xff, b'h', b'i',
-        ];
+        let mut data = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 0, 0xfd, 0xff, b'h', b'i'];
         data.extend_from_slice(&crc32(b"hi").to_le_bytes());
         data.extend_from_slice(&2_u32.to_le_bytes());
         assert_eq!(gunzip(&data, 1000).as_deref(), Some(b"hi".as_slice()));

@@ -33,19 +33,12 @@ impl Upgrade {
     /// The path decides: the controller's own path is the controller, anything else is the gateway.
     #[must_use]
     pub fn role(&self) -> Role {
-        if self.path.ends_with(CONTROLLER_PATH) {
-            Role::Controller
-        } else {
-            Role::Gateway
-        }
+        if self.path.ends_with(CONTROLLER_PATH) { Role::Controller } else { Role::Gateway }
     }
 
     /// All values of a header, its name in any case.
     pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
-            .iter()
-            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// A query parameter, decoded; the last one if it is repeated.
@@ -67,10 +60,7 @@ pub enum Verdict {
     /// 101. Outputs for the connection may be waiting already.
     Accept(ConnectionId),
     /// An HTTP answer instead.
-    Refuse {
-        status: u16,
-        headers: Vec<(String, String)>,
-    },
+    Refuse { status: u16, headers: Vec<(String, String)> },
     /// No answer at all; the connection stays open.
     Hang,
 }
@@ -199,13 +189,7 @@ mod tests {
 
     #[test]
     fn the_path_decides_the_role() {
-        let at = |path: &str| {
-            Upgrade {
-                path: path.into(),
-                ..Upgrade::default()
-            }
-            .role()
-        };
+        let at = |path: &str| Upgrade { path: path.into(), ..Upgrade::default() }.role();
         assert_eq!(at("/api/v1/clusters/agent/ws"), Role::Controller);
         assert_eq!(at("/base/api/v1/clusters/agent/ws"), Role::Controller);
         assert_eq!(at("/ws"), Role::Gateway);
@@ -213,10 +197,7 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let upgrade = Upgrade {
-            query: "a=1%2F2&b=x+y&a=3".into(),
-            ..Upgrade::default()
-        };
+        let upgrade = Upgrade { query: "a=1%2F2&b=x+y&a=3".into(), ..Upgrade::default() };
         assert_eq!(upgrade.parameter("a").as_deref(), Some("3"));
         assert_eq!(upgrade.parameter("b").as_deref(), Some("x y"));
         assert_eq!(upgrade.parameter("c"), None);

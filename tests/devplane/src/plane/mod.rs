@@ -35,10 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use clusters::{AgentState, Cluster};
 pub use config::PlaneConfig;
 pub use faults::{Faults, HeartbeatReply, Refusal, RegisterReply};
-pub use io::{
-    CONTROLLER_PATH, ConnectionId, ExchangeId, Incoming, Output, Part, Role, Upgrade, Verdict,
-    percent_decode,
-};
+pub use io::{CONTROLLER_PATH, ConnectionId, ExchangeId, Incoming, Output, Part, Role, Upgrade, Verdict, percent_decode};
 pub use proxy::NoAgent;
 pub use records::{DisconnectRecord, Log, MessageRecord, Records, UpgradeRecord};
 pub use request::{Body, ProxyRequest, Spelling, WebSocketRequest};
@@ -171,10 +168,7 @@ impl Plane {
             code: state.closed_by_agent,
             by_plane: state.closed_by_plane,
         });
-        if let Some(cluster) = state
-            .cluster_id
-            .as_deref()
-            .and_then(|id| self.clusters.get_mut(id))
+        if let Some(cluster) = state.cluster_id.as_deref().and_then(|id| self.clusters.get_mut(id))
             && cluster.connection == Some(connection)
         {
             cluster.connection = None;
@@ -193,14 +187,8 @@ impl Plane {
                 Later::Progress(progress) => self.continue_registration(progress),
             }
         }
-        let Ticks {
-            json_ping,
-            unknown,
-            ping,
-        } = self.ticks;
-        let due = |last: u64, every: Option<u64>| {
-            every.is_some_and(|every| last.saturating_add(every.max(1)) <= now)
-        };
+        let Ticks { json_ping, unknown, ping } = self.ticks;
+        let due = |last: u64, every: Option<u64>| every.is_some_and(|every| last.saturating_add(every.max(1)) <= now);
         if due(json_ping, self.faults.json_ping_every) {
             self.ticks.json_ping = now;
             self.for_each_agent(Self::send_json_ping);
@@ -211,9 +199,7 @@ impl Plane {
         }
         if due(ping, self.config.ping_every) {
             self.ticks.ping = now;
-            self.for_each_agent(|plane, connection| {
-                plane.post(connection, Output::Ping { connection })
-            });
+            self.for_each_agent(|plane, connection| plane.post(connection, Output::Ping { connection }));
         }
     }
 
@@ -225,23 +211,14 @@ impl Plane {
     /// When `timeout` has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let Ticks {
-            json_ping,
-            unknown,
-            ping,
-        } = self.ticks;
-        let next =
-            |last: u64, every: Option<u64>| every.map(|every| last.saturating_add(every.max(1)));
+        let Ticks { json_ping, unknown, ping } = self.ticks;
+        let next = |last: u64, every: Option<u64>| every.map(|every| last.saturating_add(every.max(1)));
         let ticks = [
             next(json_ping, self.faults.json_ping_every),
             next(unknown, self.faults.unknown_message_every),
             next(ping, self.config.ping_every),
         ];
-        let ticks = ticks
-            .into_iter()
-            .flatten()
-            .min()
-            .filter(|_| !self.connections.is_empty());
+        let ticks = ticks.into_iter().flatten().min().filter(|_| !self.connections.is_empty());
         [ticks, self.outbox.next_due()].into_iter().flatten().min()
     }
 
@@ -279,10 +256,7 @@ impl Plane {
     /// Agents that are online.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.clusters
-            .iter()
-            .filter(|cluster| cluster.state == AgentState::Online)
-            .count()
+        self.clusters.iter().filter(|cluster| cluster.state == AgentState::Online).count()
     }
 
     #[must_use]
@@ -313,28 +287,14 @@ impl Plane {
         };
         state.closed_by_agent = Some(code);
         if !state.closed_by_plane {
-            self.post(
-                connection,
-                Output::Close {
-                    connection,
-                    code,
-                    reason,
-                },
-            );
+            self.post(connection, Output::Close { connection, code, reason });
         }
     }
 
     /// Ends the connection if it has had its number of messages.
     fn count(&mut self, connection: ConnectionId) {
-        let received = self
-            .connections
-            .get(&connection)
-            .map_or(0, |state| state.received);
-        if self
-            .faults
-            .drop_after_messages
-            .is_some_and(|limit| received >= limit)
-        {
+        let received = self.connections.get(&connection).map_or(0, |state| state.received);
+        if self.faults.drop_after_messages.is_some_and(|limit| received >= limit) {
             self.drop_connection(connection);
         }
     }
@@ -354,10 +314,7 @@ impl Plane {
         if self.faults.black_hole {
             return;
         }
-        let at = self
-            .now
-            .saturating_add(self.faults.delay)
-            .max(state.delayed_until);
+        let at = self.now.saturating_add(self.faults.delay).max(state.delayed_until);
         if at > self.now {
             state.delayed_until = at;
             self.outbox.push_at(at, Later::Output(output));
@@ -367,11 +324,7 @@ impl Plane {
     }
 
     fn note(&mut self, connection: Option<ConnectionId>, breach: Breach) {
-        let violation = Violation {
-            at: self.now,
-            connection,
-            breach,
-        };
+        let violation = Violation { at: self.now, connection, breach };
         self.violations.push(violation.clone());
         self.outbox.push(Output::Noted(violation));
     }

@@ -46,10 +46,7 @@ impl Outbox {
     }
 
     pub(super) fn pop_due(&mut self, now: u64) -> Option<Later> {
-        let entry = self
-            .later
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)?;
+        let entry = self.later.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(entry.remove())
     }
 
@@ -59,8 +56,7 @@ impl Outbox {
 
     /// Forgets everything meant for a connection.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        self.ready
-            .retain(|output| target(output) != Some(connection));
+        self.ready.retain(|output| target(output) != Some(connection));
         self.later.retain(|_, later| match later {
             Later::Output(output) => target(output) != Some(connection),
             Later::Drop(other) => *other != connection,
@@ -103,25 +99,11 @@ mod tests {
     #[test]
     fn a_forgotten_connection_gets_nothing() {
         let mut outbox = Outbox::default();
-        outbox.push(Output::Ping {
-            connection: ConnectionId(1),
-        });
-        outbox.push(Output::Ping {
-            connection: ConnectionId(2),
-        });
-        outbox.push_at(
-            1,
-            Later::Output(Output::Ping {
-                connection: ConnectionId(1),
-            }),
-        );
+        outbox.push(Output::Ping { connection: ConnectionId(1) });
+        outbox.push(Output::Ping { connection: ConnectionId(2) });
+        outbox.push_at(1, Later::Output(Output::Ping { connection: ConnectionId(1) }));
         outbox.forget(ConnectionId(1));
-        assert_eq!(
-            outbox.pop(),
-            Some(Output::Ping {
-                connection: ConnectionId(2)
-            })
-        );
+        assert_eq!(outbox.pop(), Some(Output::Ping { connection: ConnectionId(2) }));
         assert_eq!((outbox.pop(), outbox.next_due()), (None, None));
     }
 }

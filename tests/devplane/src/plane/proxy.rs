@@ -10,10 +10,7 @@ use super::binary::BinaryAnswer;
 use super::envelope::Message;
 use super::exchange::{Exchange, Form};
 use super::request::binary_body;
-use super::{
-    AgentState, Body, Breach, ConnectionId, ExchangeId, Output, Part, Plane, ProxyRequest,
-    WebSocketRequest,
-};
+use super::{AgentState, Body, Breach, ConnectionId, ExchangeId, Output, Part, Plane, ProxyRequest, WebSocketRequest};
 
 /// How many ended exchanges are remembered, and how many cancelled ones may wait for their end.
 const MEMORY: usize = 4096;
@@ -64,8 +61,7 @@ impl Exchanges {
         if exchange.cancelled {
             self.cancelled.retain(|other| *other != id);
         }
-        self.ended
-            .insert(exchange.wire_id.clone(), close_may_follow);
+        self.ended.insert(exchange.wire_id.clone(), close_may_follow);
         self.ended_order.push_back(exchange.wire_id);
         if self.ended_order.len() > MEMORY
             && let Some(oldest) = self.ended_order.pop_front()
@@ -96,16 +92,9 @@ impl Plane {
     pub fn open(&mut self, now: u64, request: ProxyRequest) -> Result<ExchangeId, NoAgent> {
         self.now = now;
         let (connection, cluster_id, uuid) = self.target(request.cluster.as_deref())?;
-        let wire_id = request
-            .request_id
-            .clone()
-            .unwrap_or_else(|| self.wire_id("req"));
+        let wire_id = request.request_id.clone().unwrap_or_else(|| self.wire_id("req"));
         let payload = request.payload(&cluster_id, &uuid);
-        let form = if request.streaming_answer {
-            Form::Streaming
-        } else {
-            Form::Buffered
-        };
+        let form = if request.streaming_answer { Form::Streaming } else { Form::Buffered };
         let mut exchange = Exchange::new(wire_id.clone(), connection, form);
         exchange.data_key = request.spelling.data;
         let id = self.add(exchange);
@@ -135,11 +124,7 @@ impl Plane {
     ///
     /// # Errors
     /// If no agent is online for it.
-    pub fn open_websocket(
-        &mut self,
-        now: u64,
-        request: &WebSocketRequest,
-    ) -> Result<ExchangeId, NoAgent> {
+    pub fn open_websocket(&mut self, now: u64, request: &WebSocketRequest) -> Result<ExchangeId, NoAgent> {
         self.now = now;
         let (connection, _, uuid) = self.target(request.cluster.as_deref())?;
         let wire_id = self.wire_id("gw-stream");
@@ -147,11 +132,7 @@ impl Plane {
         let mut exchange = Exchange::new(wire_id.clone(), connection, Form::Socket);
         exchange.long_names = request.long_names;
         let id = self.add(exchange);
-        let kind = if request.long_names {
-            "proxy_websocket_start"
-        } else {
-            "ws_start"
-        };
+        let kind = if request.long_names { "proxy_websocket_start" } else { "ws_start" };
         self.send(connection, kind, Some(&wire_id), payload);
         Ok(id)
     }
@@ -163,12 +144,7 @@ impl Plane {
         };
         let key = if exchange.data_key { "data" } else { "chunk" };
         let payload = json!({ key: STANDARD.encode(bytes) });
-        self.send(
-            exchange.connection,
-            "proxy_request_chunk",
-            Some(&exchange.wire_id),
-            payload,
-        );
+        self.send(exchange.connection, "proxy_request_chunk", Some(&exchange.wire_id), payload);
     }
 
     /// The end of a chunked request body.
@@ -176,12 +152,7 @@ impl Plane {
         let Some(exchange) = self.running(id) else {
             return;
         };
-        self.send(
-            exchange.connection,
-            "proxy_request_stream_end",
-            Some(&exchange.wire_id),
-            json!({}),
-        );
+        self.send(exchange.connection, "proxy_request_stream_end", Some(&exchange.wire_id), json!({}));
     }
 
     /// A frame for a proxied WebSocket.
@@ -196,11 +167,7 @@ impl Plane {
             "stream_id": exchange.wire_id, "request_id": exchange.wire_id,
             "data": STANDARD.encode(framed), "message_type": opcode,
         });
-        let kind = if exchange.long_names {
-            "proxy_websocket_data"
-        } else {
-            "ws_data"
-        };
+        let kind = if exchange.long_names { "proxy_websocket_data" } else { "ws_data" };
         self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
     }
 
@@ -210,11 +177,7 @@ impl Plane {
             return;
         };
         let payload = json!({"stream_id": exchange.wire_id, "request_id": exchange.wire_id});
-        let kind = if exchange.long_names {
-            "proxy_websocket_close"
-        } else {
-            "ws_close"
-        };
+        let kind = if exchange.long_names { "proxy_websocket_close" } else { "ws_close" };
         self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
         self.exchanges.cancel(id);
     }
@@ -224,12 +187,7 @@ impl Plane {
         let Some(exchange) = self.running(id) else {
             return;
         };
-        self.send(
-            exchange.connection,
-            "proxy_cancel",
-            Some(&exchange.wire_id),
-            json!({}),
-        );
+        self.send(exchange.connection, "proxy_cancel", Some(&exchange.wire_id), json!({}));
         self.exchanges.cancel(id);
     }
 
@@ -242,19 +200,13 @@ impl Plane {
     /// The id an exchange has on the wire, while it runs.
     #[must_use]
     pub fn wire_id_of(&self, id: ExchangeId) -> Option<&str> {
-        self.exchanges
-            .open
-            .get(&id)
-            .map(|exchange| exchange.wire_id.as_str())
+        self.exchanges.open.get(&id).map(|exchange| exchange.wire_id.as_str())
     }
 
     /// The connection an exchange runs on.
     #[must_use]
     pub fn connection_of(&self, id: ExchangeId) -> Option<ConnectionId> {
-        self.exchanges
-            .open
-            .get(&id)
-            .map(|exchange| exchange.connection)
+        self.exchanges.open.get(&id).map(|exchange| exchange.connection)
     }
 
     pub(super) fn proxied(&mut self, connection: ConnectionId, message: Message) {
@@ -270,13 +222,8 @@ impl Plane {
                 self.report(id, parts, close_may_follow);
             }
         }
-        if matches!(
-            message.kind.as_str(),
-            "proxy_error" | "proxy_response_abort"
-        ) {
-            self.records
-                .others
-                .push(message.record(self.now, connection));
+        if matches!(message.kind.as_str(), "proxy_error" | "proxy_response_abort") {
+            self.records.others.push(message.record(self.now, connection));
         }
     }
 
@@ -295,34 +242,18 @@ impl Plane {
 
     /// Ends the exchanges of a connection that is gone.
     pub(super) fn abandon_exchanges(&mut self, connection: ConnectionId) {
-        let of_it = |(id, exchange): (&ExchangeId, &Exchange)| {
-            (exchange.connection == connection).then_some(*id)
-        };
+        let of_it = |(id, exchange): (&ExchangeId, &Exchange)| (exchange.connection == connection).then_some(*id);
         let lost: BTreeSet<_> = self.exchanges.open.iter().filter_map(of_it).collect();
         for id in lost {
-            self.report(
-                id,
-                vec![Part::Abort("the connection to the agent was lost".into())],
-                false,
-            );
+            self.report(id, vec![Part::Abort("the connection to the agent was lost".into())], false);
         }
     }
 
     /// The exchange a message is about, or a breach.
-    fn find(
-        &mut self,
-        connection: ConnectionId,
-        kind: &str,
-        wire_id: &str,
-        close: bool,
-    ) -> Option<ExchangeId> {
+    fn find(&mut self, connection: ConnectionId, kind: &str, wire_id: &str, close: bool) -> Option<ExchangeId> {
         let (message, id) = (kind.to_owned(), wire_id.to_owned());
         if let Some(exchange_id) = self.exchanges.by_wire_id.get(wire_id).copied() {
-            let elsewhere = self
-                .exchanges
-                .open
-                .get(&exchange_id)
-                .is_some_and(|it| it.connection != connection);
+            let elsewhere = self.exchanges.open.get(&exchange_id).is_some_and(|it| it.connection != connection);
             if elsewhere {
                 self.note(Some(connection), Breach::ExchangeElsewhere { message, id });
                 return None;
@@ -339,11 +270,7 @@ impl Plane {
 
     fn report(&mut self, id: ExchangeId, parts: Vec<Part>, close_may_follow: bool) {
         for part in parts {
-            let cancelled = self
-                .exchanges
-                .open
-                .get(&id)
-                .is_none_or(|exchange| exchange.cancelled);
+            let cancelled = self.exchanges.open.get(&id).is_none_or(|exchange| exchange.cancelled);
             if part.is_last() {
                 self.records.exchanges_ended += 1;
                 self.exchanges.end(id, close_may_follow);
@@ -360,11 +287,7 @@ impl Plane {
     }
 
     fn running(&self, id: ExchangeId) -> Option<Exchange> {
-        self.exchanges
-            .open
-            .get(&id)
-            .filter(|exchange| !exchange.cancelled)
-            .cloned()
+        self.exchanges.open.get(&id).filter(|exchange| !exchange.cancelled).cloned()
     }
 
     fn wire_id(&mut self, prefix: &str) -> String {
@@ -374,23 +297,13 @@ impl Plane {
 
     /// Connection, `cluster_id` and `cluster_uuid` of the agent for a request.
     fn target(&self, cluster: Option<&str>) -> Result<(ConnectionId, String, String), NoAgent> {
-        let mut online = self
-            .clusters
-            .iter()
-            .filter(|candidate| candidate.state == AgentState::Online);
+        let mut online = self.clusters.iter().filter(|candidate| candidate.state == AgentState::Online);
         let found = match cluster {
-            Some(wanted) => self
-                .clusters
-                .find(wanted)
-                .filter(|found| found.state == AgentState::Online),
+            Some(wanted) => self.clusters.find(wanted).filter(|found| found.state == AgentState::Online),
             None => online.next(),
         };
         let found = found.ok_or(NoAgent)?;
         let connection = found.connection.ok_or(NoAgent)?;
-        Ok((
-            connection,
-            found.cluster_id.clone(),
-            found.cluster_uuid.clone(),
-        ))
+        Ok((connection, found.cluster_id.clone(), found.cluster_uuid.clone()))
     }
 }

@@ -16,11 +16,7 @@ pub struct Log<T> {
 
 impl<T> Log<T> {
     pub(super) fn with_limit(limit: usize) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            limit,
-            total: 0,
-        }
+        Self { entries: VecDeque::new(), limit, total: 0 }
     }
 
     pub(super) fn push(&mut self, entry: T) {

@@ -61,12 +61,7 @@ impl ProxyRequest {
     /// A `GET` with a streaming answer.
     #[must_use]
     pub fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: "GET".into(),
-            path: path.into(),
-            streaming_answer: true,
-            ..Self::default()
-        }
+        Self { method: "GET".into(), path: path.into(), streaming_answer: true, ..Self::default() }
     }
 
     #[must_use]
@@ -98,10 +93,7 @@ impl ProxyRequest {
         }
         put("path", self.path.as_str().into());
         put("query", self.query.as_str().into());
-        put(
-            "headers",
-            headers(&self.headers, self.spelling.plain_headers),
-        );
+        put("headers", headers(&self.headers, self.spelling.plain_headers));
         put("cluster_id", cluster_id.into());
         put("cluster_uuid", cluster_uuid.into());
         put("supports_response_streaming", self.streaming_answer.into());
@@ -118,14 +110,7 @@ impl ProxyRequest {
                 put("body_size", bytes.len().into());
             }
             Body::Chunked => {
-                put(
-                    if self.spelling.use_streaming {
-                        "use_streaming"
-                    } else {
-                        "streaming"
-                    },
-                    true.into(),
-                );
+                put(if self.spelling.use_streaming { "use_streaming" } else { "streaming" }, true.into());
             }
         }
         let options = [
@@ -133,10 +118,7 @@ impl ProxyRequest {
             ("deadline", self.deadline.as_deref().map(Value::from)),
             ("scheme", self.scheme.as_deref().map(Value::from)),
             ("namespace", self.namespace.as_deref().map(Value::from)),
-            (
-                "service_name",
-                self.service_name.as_deref().map(Value::from),
-            ),
+            ("service_name", self.service_name.as_deref().map(Value::from)),
             ("service_port", self.service_port.map(Value::from)),
         ];
         for (key, value) in options {
@@ -199,10 +181,7 @@ fn headers(list: &[(String, Vec<String>)], plain: bool) -> Value {
     }
     if plain {
         for value in map.values_mut() {
-            let single = value
-                .as_array_mut()
-                .filter(|list| list.len() == 1)
-                .and_then(Vec::pop);
+            let single = value.as_array_mut().filter(|list| list.len() == 1).and_then(Vec::pop);
             if let Some(single) = single {
                 *value = single;
             }
@@ -217,32 +196,18 @@ mod tests {
 
     #[test]
     fn bodies_and_spellings() {
-        let with = |body: Body| {
-            ProxyRequest {
-                body,
-                ..ProxyRequest::default()
-            }
-            .payload("c", "u")
-        };
+        let with = |body: Body| ProxyRequest { body, ..ProxyRequest::default() }.payload("c", "u");
         assert_eq!(with(Body::Base64(b"hello".to_vec()))["body"], "aGVsbG8=");
         assert_eq!(with(Body::Raw("x".into()))["body"], "x");
         assert_eq!(with(Body::Json(json!({"a": 1})))["body"]["a"], 1);
         assert_eq!(with(Body::Binary(vec![0; 3]))["body_size"], 3);
         assert_eq!(with(Body::Chunked)["streaming"], true);
-        let spelling = Spelling {
-            use_streaming: true,
-            data: true,
-            plain_headers: true,
-        };
-        let payload = ProxyRequest {
-            body: Body::Chunked,
-            spelling,
-            ..ProxyRequest::get("/x")
-        }
-        .header("A", "1")
-        .header("B", "1")
-        .header("B", "2")
-        .payload("c", "u");
+        let spelling = Spelling { use_streaming: true, data: true, plain_headers: true };
+        let payload = ProxyRequest { body: Body::Chunked, spelling, ..ProxyRequest::get("/x") }
+            .header("A", "1")
+            .header("B", "1")
+            .header("B", "2")
+            .payload("c", "u");
         assert_eq!(payload["use_streaming"], true);
         assert_eq!(payload["headers"], json!({"A": "1", "B": ["1", "2"]}));
     }

@@ -45,11 +45,7 @@ const INGRESS: &[Field] = &[
     optional("annotations", Kind::TextMap),
     required("rules", Kind::List),
 ];
-const RULE: &[Field] = &[
-    required("host", Kind::Text),
-    required("tls", Kind::Boolean),
-    required("paths", Kind::List),
-];
+const RULE: &[Field] = &[required("host", Kind::Text), required("tls", Kind::Boolean), required("paths", Kind::List)];
 const PATH: &[Field] = &[
     required("path", Kind::Text),
     required("path_type", Kind::Filled),
@@ -93,36 +89,21 @@ impl Plane {
         let json: Option<Value> = serde_json::from_slice(&request.body).ok();
         let answer = self.judge_rest(&request, json.as_ref());
         let status = answer.as_ref().map_or(0, |answer| answer.status);
-        self.records.rest.push(RestRecord {
-            at: now,
-            request,
-            json,
-            status,
-        });
+        self.records.rest.push(RestRecord { at: now, request, json, status });
         answer
     }
 
     fn judge_rest(&mut self, request: &RestRequest, json: Option<&Value>) -> Option<RestAnswer> {
         if let Some(refusal) = Faults::take_refusal(&mut self.faults.refuse_rest) {
-            let headers = refusal
-                .retry_after
-                .map(|value| ("Retry-After".to_owned(), value));
+            let headers = refusal.retry_after.map(|value| ("Retry-After".to_owned(), value));
             let body = json!({"error": "refused on purpose"});
-            return Some(RestAnswer {
-                status: refusal.status,
-                headers: headers.into_iter().collect(),
-                body,
-            });
+            return Some(RestAnswer { status: refusal.status, headers: headers.into_iter().collect(), body });
         }
         if self.faults.hang_rest {
             return None;
         }
         let (status, body) = self.endpoint(request, json);
-        Some(RestAnswer {
-            status,
-            headers: Vec::new(),
-            body,
-        })
+        Some(RestAnswer { status, headers: Vec::new(), body })
     }
 
     fn endpoint(&mut self, request: &RestRequest, json: Option<&Value>) -> (u16, Value) {
@@ -130,40 +111,20 @@ impl Plane {
         if let Some((_, address)) = path.split_once(INTELLIGENCE) {
             return self.intelligence(request, &percent_decode(address));
         }
-        let Some(endpoint) = [REGISTER, SYNC, UNREGISTER]
-            .into_iter()
-            .find(|known| path.ends_with(known))
-        else {
-            self.note(
-                None,
-                Breach::RestUnknown {
-                    method: request.method.clone(),
-                    path: path.to_owned(),
-                },
-            );
+        let Some(endpoint) = [REGISTER, SYNC, UNREGISTER].into_iter().find(|known| path.ends_with(known)) else {
+            self.note(None, Breach::RestUnknown { method: request.method.clone(), path: path.to_owned() });
             return (404, json!({"error": "no such endpoint"}));
         };
-        let header = |name: &str| {
-            request
-                .headers
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.as_str())
-        };
-        let token = header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or_default();
+        let header =
+            |name: &str| request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+        let token = header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !self.knows_token(token) {
             return (401, json!({"error": "unauthorized"}));
         }
         let mut breaches = Vec::new();
         if header("content-type").is_none_or(|kind| !kind.starts_with("application/json")) {
             let value = header("content-type").unwrap_or("missing").to_owned();
-            breaches.push(Breach::FieldValue {
-                message: endpoint.into(),
-                field: "Content-Type".into(),
-                value,
-            });
+            breaches.push(Breach::FieldValue { message: endpoint.into(), field: "Content-Type".into(), value });
         }
         let payload = json.and_then(Value::as_object);
         match payload {
@@ -172,17 +133,11 @@ impl Plane {
             Some(payload) if endpoint == SYNC => check_sync(payload, &mut breaches),
             Some(payload) => check(endpoint, payload, HOST, &mut breaches),
         }
-        if let Some(id) = payload
-            .and_then(|payload| payload.get("cluster_uuid"))
-            .and_then(Value::as_str)
+        if let Some(id) = payload.and_then(|payload| payload.get("cluster_uuid")).and_then(Value::as_str)
             && self.clusters.find(id).is_none()
         {
             let (message, field) = (endpoint.to_owned(), "cluster_uuid".to_owned());
-            breaches.push(Breach::FieldValue {
-                message,
-                field,
-                value: id.to_owned(),
-            });
+            breaches.push(Breach::FieldValue { message, field, value: id.to_owned() });
         }
         let status = match (request.method.as_str(), payload) {
             ("POST", Some(_)) => 200,
@@ -196,11 +151,7 @@ impl Plane {
     }
 
     fn intelligence(&mut self, request: &RestRequest, address: &str) -> (u16, Value) {
-        if request
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-        {
+        if request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
             self.note(None, Breach::TokenSentNeedlessly);
         }
         match &self.config.intelligence {
@@ -230,13 +181,6 @@ fn check_sync(payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
     }
 }
 
-fn objects<'a>(
-    map: &'a Map<String, Value>,
-    name: &str,
-) -> impl Iterator<Item = &'a Map<String, Value>> {
-    map.get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
+fn objects<'a>(map: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Map<String, Value>> {
+    map.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
 }

@@ -23,11 +23,8 @@ const REGISTER: &[Field] = &[
     optional("k8s_service_token", Kind::Filled),
 ];
 
-const PORTS: &[Field] = &[
-    required("kubernetes_api", Kind::Count),
-    required("kubelet", Kind::Count),
-    required("agent_http", Kind::Count),
-];
+const PORTS: &[Field] =
+    &[required("kubernetes_api", Kind::Count), required("kubelet", Kind::Count), required("agent_http", Kind::Count)];
 
 const SPECS: &[Field] = &[
     optional("cpu_cores", Kind::Count),
@@ -60,10 +57,7 @@ const REGISTER_METADATA: &[Field] = &[
 const HEARTBEAT: &[Field] = &[
     required("cluster_id", Kind::Filled),
     required("agent_id", Kind::Filled),
-    required(
-        "status",
-        Kind::OneOf(&["healthy", "reconnecting", "disconnected"]),
-    ),
+    required("status", Kind::OneOf(&["healthy", "reconnecting", "disconnected"])),
     required("tunnel_status", Kind::OneOf(&["connected", "disconnected"])),
     required("metadata", Kind::Object),
     optional("prometheus_url", Kind::Filled),
@@ -121,10 +115,7 @@ const FALLBACK: &[Field] = &[
 
 const HELLO_ACK: &[Field] = &[required("use_yamux", Kind::Boolean)];
 
-const BACKPRESSURE: &[Field] = &[
-    required("reason", Kind::Filled),
-    required("request_id", Kind::Filled),
-];
+const BACKPRESSURE: &[Field] = &[required("reason", Kind::Filled), required("request_id", Kind::Filled)];
 
 pub(super) fn register(payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
     check("register", payload, REGISTER, breaches);
@@ -132,10 +123,7 @@ pub(super) fn register(payload: &Map<String, Value>, breaches: &mut Vec<Breach>)
     inner("register", payload, "server_specs", SPECS, breaches);
     inner("register", payload, "features", FEATURES, breaches);
     inner("register", payload, "metadata", REGISTER_METADATA, breaches);
-    let mode = payload
-        .get("metadata")
-        .and_then(|metadata| metadata.get("registration_mode"))
-        .and_then(Value::as_str);
+    let mode = payload.get("metadata").and_then(|metadata| metadata.get("registration_mode")).and_then(Value::as_str);
     let resumes = payload.contains_key("cluster_id");
     if let Some(mode @ ("fresh" | "resume")) = mode
         && (mode == "resume") != resumes
@@ -150,13 +138,7 @@ pub(super) fn register(payload: &Map<String, Value>, breaches: &mut Vec<Breach>)
 
 pub(super) fn heartbeat(payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
     check("heartbeat", payload, HEARTBEAT, breaches);
-    inner(
-        "heartbeat",
-        payload,
-        "metadata",
-        HEARTBEAT_METADATA,
-        breaches,
-    );
+    inner("heartbeat", payload, "metadata", HEARTBEAT_METADATA, breaches);
     inner("heartbeat", payload, "worker_join", WORKER_JOIN, breaches);
 }
 
@@ -176,13 +158,7 @@ pub(super) fn backpressure(payload: &Map<String, Value>, breaches: &mut Vec<Brea
     check("backpressure", payload, BACKPRESSURE, breaches);
 }
 
-fn inner(
-    message: &str,
-    payload: &Map<String, Value>,
-    name: &str,
-    table: &[Field],
-    breaches: &mut Vec<Breach>,
-) {
+fn inner(message: &str, payload: &Map<String, Value>, name: &str, table: &[Field], breaches: &mut Vec<Breach>) {
     if let Some(Value::Object(object)) = payload.get(name) {
         check(&format!("{message}.{name}"), object, table, breaches);
     }

@@ -31,19 +31,11 @@ impl Plane {
     fn check_request_id(&self, message: &Message, breaches: &mut Vec<Breach>) {
         let message_kind = || message.kind.clone();
         match (message.kind.as_str(), &message.request_id) {
-            (
-                "heartbeat" | "protocol_fallback" | "gateway_hello_ack" | "udp_tunnel_data",
-                Some(_),
-            ) => {
-                breaches.push(Breach::RequestIdUnexpected {
-                    message: message_kind(),
-                });
+            ("heartbeat" | "protocol_fallback" | "gateway_hello_ack" | "udp_tunnel_data", Some(_)) => {
+                breaches.push(Breach::RequestIdUnexpected { message: message_kind() });
             }
-            ("heartbeat" | "protocol_fallback" | "gateway_hello_ack" | "udp_tunnel_data", None)
-            | (_, Some(_)) => {}
-            (_, None) => breaches.push(Breach::RequestIdMissing {
-                message: message_kind(),
-            }),
+            ("heartbeat" | "protocol_fallback" | "gateway_hello_ack" | "udp_tunnel_data", None) | (_, Some(_)) => {}
+            (_, None) => breaches.push(Breach::RequestIdMissing { message: message_kind() }),
         }
     }
 
@@ -67,16 +59,12 @@ impl Plane {
             "gateway_hello_ack" => self.hello_ack(connection, &message, &mut breaches),
             "backpressure" => self.backpressure(&message, &mut breaches),
             "tcp_tunnel_data" | "tcp_tunnel_close" | "udp_tunnel_data" => {
-                breaches.push(Breach::Unasked {
-                    message: message.kind.clone(),
-                });
+                breaches.push(Breach::Unasked { message: message.kind.clone() });
             }
             _ => breaches.push(Breach::TypeUnknown(message.kind.clone())),
         }
         self.note_all(connection, breaches);
-        self.records
-            .others
-            .push(message.record(self.now, connection));
+        self.records.others.push(message.record(self.now, connection));
     }
 
     fn register(&mut self, connection: ConnectionId, message: Message) {
@@ -87,10 +75,7 @@ impl Plane {
         };
         let role = state.role;
         if role != Role::Controller {
-            breaches.push(Breach::WrongSocket {
-                message: message.kind.clone(),
-                role,
-            });
+            breaches.push(Breach::WrongSocket { message: message.kind.clone(), role });
         }
         let request_id = message.request_id.clone();
         if let Some(id) = &request_id
@@ -102,11 +87,8 @@ impl Plane {
         let name = text_of(&message.payload, "name").map(str::to_owned);
         let claimed = text_of(&message.payload, "cluster_id").map(str::to_owned);
         self.note_all(connection, breaches);
-        self.records
-            .registers
-            .push(message.record(self.now, connection));
-        let (Some(request_id), Some(agent_id), Role::Controller) = (request_id, agent_id, role)
-        else {
+        self.records.registers.push(message.record(self.now, connection));
+        let (Some(request_id), Some(agent_id), Role::Controller) = (request_id, agent_id, role) else {
             return;
         };
         if self.faults.black_hole {
@@ -130,13 +112,7 @@ impl Plane {
             | RegisterReply::WrongTypes => {}
         }
         let anew = reply == RegisterReply::NotFoundUnlessFresh;
-        let cluster = self.clusters.register(
-            &self.config,
-            &mut self.random,
-            claimed.as_deref(),
-            &agent_id,
-            anew,
-        );
+        let cluster = self.clusters.register(&self.config, &mut self.random, claimed.as_deref(), &agent_id, anew);
         cluster.name = name.unwrap_or_default();
         let cluster_id = cluster.cluster_id.clone();
         if let Some(state) = self.connections.get_mut(&connection) {
@@ -145,13 +121,7 @@ impl Plane {
         self.reply(connection, &request_id, &cluster_id, &reply);
     }
 
-    fn reply(
-        &mut self,
-        connection: ConnectionId,
-        request_id: &str,
-        cluster_id: &str,
-        reply: &RegisterReply,
-    ) {
+    fn reply(&mut self, connection: ConnectionId, request_id: &str, cluster_id: &str, reply: &RegisterReply) {
         match reply {
             RegisterReply::Success | RegisterReply::NotFoundUnlessFresh => {
                 self.succeed(connection, request_id, cluster_id);
@@ -176,14 +146,10 @@ impl Plane {
                 self.send(connection, "register_success", Some(request_id), payload);
             }
             RegisterReply::WrongTypes => {
-                let payload =
-                    json!({"cluster_id": 7, "cluster_uuid": [], "gateway_ws_url": {}, "token": 1});
+                let payload = json!({"cluster_id": 7, "cluster_uuid": [], "gateway_ws_url": {}, "token": 1});
                 self.send(connection, "register_success", Some(request_id), payload);
             }
-            RegisterReply::InProgress {
-                every,
-                success_after,
-            } => {
+            RegisterReply::InProgress { every, success_after } => {
                 self.continue_registration(Progress {
                     connection,
                     request_id: request_id.to_owned(),
@@ -198,22 +164,10 @@ impl Plane {
 
     pub(super) fn continue_registration(&mut self, progress: Progress) {
         if self.now >= progress.success_at {
-            return self.succeed(
-                progress.connection,
-                &progress.request_id,
-                &progress.cluster_id,
-            );
+            return self.succeed(progress.connection, &progress.request_id, &progress.cluster_id);
         }
-        self.send(
-            progress.connection,
-            "register_in_progress",
-            Some(&progress.request_id),
-            json!({}),
-        );
-        let next = self
-            .now
-            .saturating_add(progress.every)
-            .min(progress.success_at);
+        self.send(progress.connection, "register_in_progress", Some(&progress.request_id), json!({}));
+        let next = self.now.saturating_add(progress.every).min(progress.success_at);
         self.outbox.push_at(next, Later::Progress(progress));
     }
 
@@ -243,30 +197,16 @@ impl Plane {
         let (uuid, name) = self
             .clusters
             .get(cluster_id)
-            .map_or((cluster_id, ""), |cluster| {
-                (cluster.cluster_uuid.as_str(), cluster.name.as_str())
-            });
+            .map_or((cluster_id, ""), |cluster| (cluster.cluster_uuid.as_str(), cluster.name.as_str()));
         let mut payload = Map::new();
         payload.insert("cluster_id".into(), cluster_id.into());
-        payload.insert(
-            "name".into(),
-            self.config.name.as_deref().unwrap_or(name).into(),
-        );
+        payload.insert("name".into(), self.config.name.as_deref().unwrap_or(name).into());
         payload.insert("status".into(), "registered".into());
         let options = [
-            (
-                "cluster_uuid",
-                (!self.config.omit_uuid).then(|| uuid.into()),
-            ),
+            ("cluster_uuid", (!self.config.omit_uuid).then(|| uuid.into())),
             ("workspace_id", self.config.workspace_id.map(Value::from)),
-            (
-                "token",
-                self.config.replacement_token.as_deref().map(Value::from),
-            ),
-            (
-                "gateway_ws_url",
-                self.config.gateway_url.as_deref().map(Value::from),
-            ),
+            ("token", self.config.replacement_token.as_deref().map(Value::from)),
+            ("gateway_ws_url", self.config.gateway_url.as_deref().map(Value::from)),
         ];
         for (key, value) in options {
             if let Some(value) = value {
@@ -278,8 +218,5 @@ impl Plane {
 }
 
 pub(super) fn text_of<'a>(payload: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
-    payload
-        .get(field)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
+    payload.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
 }

@@ -8,39 +8,21 @@ pub fn is_rfc3339(text: &str) -> bool {
         return false;
     };
     let number = |from: usize, to: usize| -> Option<u32> {
-        date.get(from..to)?.iter().try_fold(0, |sum, &digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| sum * 10 + u32::from(digit - b'0'))
-        })
+        date.get(from..to)?.iter().try_fold(0, |sum, &digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
     };
-    let separators = date[4] == b'-'
-        && date[7] == b'-'
-        && date[10] == b'T'
-        && date[13] == b':'
-        && date[16] == b':';
+    let separators = date[4] == b'-' && date[7] == b'-' && date[10] == b'T' && date[13] == b':' && date[16] == b':';
     let (Some(year), Some(month), Some(day)) = (number(0, 4), number(5, 7), number(8, 10)) else {
         return false;
     };
-    let (Some(hour), Some(minute), Some(second)) = (number(11, 13), number(14, 16), number(17, 19))
-    else {
+    let (Some(hour), Some(minute), Some(second)) = (number(11, 13), number(14, 16), number(17, 19)) else {
         return false;
     };
-    if !separators
-        || hour > 23
-        || minute > 59
-        || second > 60
-        || day == 0
-        || day > days_in(year, month)
-    {
+    if !separators || hour > 23 || minute > 59 || second > 60 || day == 0 || day > days_in(year, month) {
         return false;
     }
     let zone = match rest.strip_prefix(b".") {
         Some(fraction) => {
-            let digits = fraction
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
             if digits == 0 {
                 return false;
             }
@@ -51,9 +33,7 @@ pub fn is_rfc3339(text: &str) -> bool {
     match zone {
         b"Z" => true,
         [b'+' | b'-', a, b, b':', c, d] => {
-            [a, b, c, d].iter().all(|digit| digit.is_ascii_digit())
-                && (*a, *b) <= (b'2', b'3')
-                && *c <= b'5'
+            [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) && (*a, *b) <= (b'2', b'3') && *c <= b'5'
         }
         _ => false,
     }
@@ -67,22 +47,13 @@ pub fn rfc3339(unix_milliseconds: u64) -> String {
     // Days to civil date, counted from 1 March of year 0 so that the leap day is last.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (
-        second_of_day / 3600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-    );
+    let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
@@ -103,12 +74,9 @@ mod tests {
 
     #[test]
     fn good_ones() {
-        for text in [
-            "2026-11-23T00:21:49Z",
-            "2026-11-23T00:21:49.411912789Z",
-            "2024-02-29T23:59:60+05:30",
-            "1999-12-31T00:00:00.1-11:00",
-        ] {
+        for text in
+            ["2026-11-23T00:21:49Z", "2026-11-23T00:21:49.411912789Z", "2024-02-29T23:59:60+05:30", "1999-12-31T00:00:00.1-11:00"]
+        {
             assert!(is_rfc3339(text), "{text}");
         }
     }

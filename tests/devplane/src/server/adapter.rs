@@ -14,10 +14,7 @@ pub(super) struct ForHyper<T> {
 
 impl<T> ForHyper<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self {
-            inner,
-            scratch: vec![0; 16 * 1024].into_boxed_slice(),
-        }
+        Self { inner, scratch: vec![0; 16 * 1024].into_boxed_slice() }
     }
 }
 
@@ -37,11 +34,7 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for ForHyper<T> {
 }
 
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for ForHyper<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(context, data)
     }
 
@@ -58,11 +51,7 @@ impl<T: AsyncWrite + Unpin> hyper::rt::Write for ForHyper<T> {
 pub(super) struct ForTokio<T>(pub(super) T);
 
 impl<T: hyper::rt::Read + Unpin> AsyncRead for ForTokio<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        target: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, target: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut buffer = hyper::rt::ReadBuf::new(target.initialize_unfilled());
         ready!(Pin::new(&mut self.0).poll_read(context, buffer.unfilled()))?;
         let length = buffer.filled().len();
@@ -72,11 +61,7 @@ impl<T: hyper::rt::Read + Unpin> AsyncRead for ForTokio<T> {
 }
 
 impl<T: hyper::rt::Write + Unpin> AsyncWrite for ForTokio<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, data)
     }
 
@@ -96,11 +81,7 @@ pub(super) enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        target: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, target: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, target),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, target),
@@ -109,11 +90,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, data),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, data),

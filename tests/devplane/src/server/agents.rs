@@ -17,21 +17,13 @@ use crate::plane::{RestRequest, Upgrade};
 const BODY_LIMIT: usize = 4 << 20;
 
 pub(super) async fn enter(hall: &Hall, request: Request<Incoming>) -> Response<ReplyBody> {
-    let upgrades = header(request.headers(), "upgrade")
-        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    if upgrades {
-        upgrade(hall, request).await
-    } else {
-        rest(hall, request).await
-    }
+    let upgrades = header(request.headers(), "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    if upgrades { upgrade(hall, request).await } else { rest(hall, request).await }
 }
 
 async fn upgrade(hall: &Hall, mut request: Request<Incoming>) -> Response<ReplyBody> {
-    let key =
-        header(request.headers(), "sec-websocket-key").map(|key| derive_accept_key(key.as_bytes()));
-    let connection = header(request.headers(), "connection")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let key = header(request.headers(), "sec-websocket-key").map(|key| derive_accept_key(key.as_bytes()));
+    let connection = header(request.headers(), "connection").unwrap_or_default().to_ascii_lowercase();
     let version = header(request.headers(), "sec-websocket-version");
     let (Some(key), Some("13"), true) = (key, version, connection.contains("upgrade")) else {
         return reply::failure(400, "BadRequest", "not a WebSocket upgrade");
@@ -42,12 +34,7 @@ async fn upgrade(hall: &Hall, mut request: Request<Incoming>) -> Response<ReplyB
         headers: pairs(request.headers()),
     };
     let (reply, admission) = oneshot::channel();
-    if hall
-        .events
-        .send(Event::Upgrade { upgrade, reply })
-        .await
-        .is_err()
-    {
+    if hall.events.send(Event::Upgrade { upgrade, reply }).await.is_err() {
         return reply::failure(503, "ServiceUnavailable", "stopping");
     }
     match admission.await {
@@ -77,11 +64,7 @@ async fn upgrade(hall: &Hall, mut request: Request<Incoming>) -> Response<ReplyB
 async fn rest(hall: &Hall, request: Request<Incoming>) -> Response<ReplyBody> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
-        return reply::failure(
-            413,
-            "RequestEntityTooLarge",
-            "the body is too large or was cut",
-        );
+        return reply::failure(413, "RequestEntityTooLarge", "the body is too large or was cut");
     };
     let request = RestRequest {
         method: parts.method.as_str().to_owned(),
@@ -90,12 +73,7 @@ async fn rest(hall: &Hall, request: Request<Incoming>) -> Response<ReplyBody> {
         body: body.to_bytes().into(),
     };
     let (reply, answer) = oneshot::channel();
-    if hall
-        .events
-        .send(Event::Rest { request, reply })
-        .await
-        .is_err()
-    {
+    if hall.events.send(Event::Rest { request, reply }).await.is_err() {
         return reply::failure(503, "ServiceUnavailable", "stopping");
     }
     match answer.await {
@@ -111,8 +89,5 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
-        .collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
 }

@@ -100,9 +100,7 @@ impl AnswerSink {
         {
             let mut state = self.shared.lock();
             state.parts.clear();
-            self.shared
-                .pressure
-                .remove(std::mem::take(&mut state.bytes));
+            self.shared.pressure.remove(std::mem::take(&mut state.bytes));
         }
         self.push(Part::Abort(reason.to_owned()));
     }
@@ -117,27 +115,10 @@ pub struct AnswerStream {
     over: bool,
 }
 
-pub(super) fn pair(
-    exchange: ExchangeId,
-    pressure: Arc<Pressure>,
-    control: Control,
-) -> (AnswerSink, AnswerStream) {
-    let shared = Arc::new(Shared {
-        state: Mutex::default(),
-        pressure,
-    });
-    let sink = AnswerSink {
-        shared: Arc::clone(&shared),
-    };
-    (
-        sink,
-        AnswerStream {
-            exchange,
-            shared,
-            control,
-            over: false,
-        },
-    )
+pub(super) fn pair(exchange: ExchangeId, pressure: Arc<Pressure>, control: Control) -> (AnswerSink, AnswerStream) {
+    let shared = Arc::new(Shared { state: Mutex::default(), pressure });
+    let sink = AnswerSink { shared: Arc::clone(&shared) };
+    (sink, AnswerStream { exchange, shared, control, over: false })
 }
 
 /// A whole answer.
@@ -231,9 +212,7 @@ impl Answer {
                 self.status = status;
                 self.headers = headers;
             }
-            Part::Chunk(bytes) | Part::Frame { data: bytes, .. } => {
-                self.body.extend_from_slice(&bytes)
-            }
+            Part::Chunk(bytes) | Part::Frame { data: bytes, .. } => self.body.extend_from_slice(&bytes),
             Part::End | Part::Closed => {}
             Part::Abort(text) | Part::Error(text) => self.error = Some(text),
         }
@@ -242,10 +221,7 @@ impl Answer {
     /// The first value of a header, its name in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, values) = self
-            .headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        let (_, values) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         values.first().map(String::as_str)
     }
 }

@@ -56,9 +56,6 @@ mod tests {
 
     #[test]
     fn limits() {
-        assert_eq!(
-            block_on_for(std::future::pending::<()>(), Duration::from_millis(1)),
-            None
-        );
+        assert_eq!(block_on_for(std::future::pending::<()>(), Duration::from_millis(1)), None);
     }
 }

@@ -32,9 +32,7 @@ impl Codec {
             .write_buffer_size(0)
             .max_message_size(Some(MESSAGE_LIMIT))
             .max_frame_size(Some(MESSAGE_LIMIT));
-        Self {
-            socket: WebSocket::from_raw_socket(Memory::default(), Role::Server, Some(config)),
-        }
+        Self { socket: WebSocket::from_raw_socket(Memory::default(), Role::Server, Some(config)) }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
@@ -50,9 +48,8 @@ impl Codec {
                 Ok(Message::Ping(_)) => Ok(Some(Incoming::Ping)),
                 Ok(Message::Pong(_)) => Ok(Some(Incoming::Pong)),
                 Ok(Message::Close(frame)) => {
-                    let (code, reason) = frame.map_or((1005, String::new()), |it| {
-                        (it.code.into(), it.reason.as_str().to_owned())
-                    });
+                    let (code, reason) =
+                        frame.map_or((1005, String::new()), |it| (it.code.into(), it.reason.as_str().to_owned()));
                     Ok(Some(Incoming::Close { code, reason }))
                 }
                 Ok(Message::Frame(_)) => continue,
@@ -76,10 +73,7 @@ impl Codec {
     }
 
     pub(super) fn close(&mut self, code: u16, reason: String) {
-        let frame = (code != 1005).then(|| CloseFrame {
-            code: code.into(),
-            reason: reason.into(),
-        });
+        let frame = (code != 1005).then(|| CloseFrame { code: code.into(), reason: reason.into() });
         // Fails only if the socket is closing already.
         let _ = self.socket.close(frame);
         let _ = self.socket.flush();
@@ -144,14 +138,7 @@ mod tests {
 
     /// A masked frame with mask 0.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![
-            first,
-            0x80 | u8::try_from(payload.len()).unwrap(),
-            0,
-            0,
-            0,
-            0,
-        ];
+        let mut bytes = vec![first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -171,12 +158,7 @@ mod tests {
                 messages.push(message);
             }
         }
-        let expected = [
-            Incoming::Text("a".into()),
-            Incoming::Ping,
-            Incoming::Text("bc".into()),
-            Incoming::Binary(b"d".to_vec()),
-        ];
+        let expected = [Incoming::Text("a".into()), Incoming::Ping, Incoming::Text("bc".into()), Incoming::Binary(b"d".to_vec())];
         assert_eq!(messages, expected);
         assert_eq!(codec.take_output(), [0x8a, 1, b'p']);
     }
@@ -185,13 +167,7 @@ mod tests {
     fn closes_are_answered() {
         let mut codec = Codec::new();
         codec.feed(&frame(0x88, &[3, 0xe8]));
-        assert_eq!(
-            codec.next(),
-            Ok(Some(Incoming::Close {
-                code: 1000,
-                reason: String::new()
-            }))
-        );
+        assert_eq!(codec.next(), Ok(Some(Incoming::Close { code: 1000, reason: String::new() })));
         assert_eq!(codec.next(), Err(End::Closed));
         assert_eq!(codec.take_output(), [0x88, 2, 3, 0xe8]);
     }
@@ -210,9 +186,6 @@ mod tests {
         codec.ping();
         codec.close(1001, "bye".into());
         codec.text("late".into());
-        assert_eq!(
-            codec.take_output(),
-            b"\x81\x02hi\x89\x00\x88\x05\x03\xe9bye"
-        );
+        assert_eq!(codec.take_output(), b"\x81\x02hi\x89\x00\x88\x05\x03\xe9bye");
     }
 }

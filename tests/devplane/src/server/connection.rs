@@ -68,42 +68,17 @@ impl Shared {
     }
 
     fn paused_until(&self) -> Option<Instant> {
-        *self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Serves the connection to its end.
-pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(
-    io: T,
-    id: ConnectionId,
-    wiring: Wiring,
-) {
-    let Wiring {
-        events,
-        control,
-        mut commands,
-        kill,
-        switches,
-        pressure,
-    } = wiring;
+pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(io: T, id: ConnectionId, wiring: Wiring) {
+    let Wiring { events, control, mut commands, kill, switches, pressure } = wiring;
     let (read, mut write) = tokio::io::split(io);
-    let shared = Shared {
-        codec: Mutex::new(Codec::new()),
-        flush: Notify::new(),
-        paused_until: Mutex::new(None),
-        pause: Notify::new(),
-    };
-    let reader = Reader {
-        read,
-        id,
-        events: events.clone(),
-        control,
-        switches: switches.clone(),
-        pressure,
-    };
+    let shared =
+        Shared { codec: Mutex::new(Codec::new()), flush: Notify::new(), paused_until: Mutex::new(None), pause: Notify::new() };
+    let reader = Reader { read, id, events: events.clone(), control, switches: switches.clone(), pressure };
     let ended_by_reader = tokio::select! {
         () = reader.run(&shared) => true,
         () = write_all(&mut write, &mut commands, &shared, &switches) => false,
@@ -146,9 +121,7 @@ impl<T: AsyncRead> Reader<T> {
                 Ok(0) | Err(_) => return,
                 Ok(length) => length,
             };
-            shared
-                .codec()
-                .feed(buffer.get(..length).unwrap_or_default());
+            shared.codec().feed(buffer.get(..length).unwrap_or_default());
             let end = loop {
                 let next = {
                     let mut codec = shared.codec();
@@ -161,12 +134,7 @@ impl<T: AsyncRead> Reader<T> {
                 };
                 match next {
                     Ok(Some(incoming)) => {
-                        if self
-                            .events
-                            .send(Event::Received(self.id, incoming))
-                            .await
-                            .is_err()
-                        {
+                        if self.events.send(Event::Received(self.id, incoming)).await.is_err() {
                             return;
                         }
                     }
@@ -262,10 +230,7 @@ fn obey(command: Command, shared: &Shared, barriers: &mut Vec<oneshot::Sender<()
         Command::Close { code, reason } => codec.close(code, reason),
         Command::Barrier(done) => barriers.push(done),
         Command::Pause(duration) => {
-            *shared
-                .paused_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + duration);
+            *shared.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + duration);
             shared.pause.notify_one();
         }
     }

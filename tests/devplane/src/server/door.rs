@@ -45,15 +45,8 @@ impl Routes {
     }
 
     fn find(&self, host: &str) -> Option<AppRoute> {
-        let host = host
-            .rsplit_once(':')
-            .map_or(host, |(name, _)| name)
-            .to_ascii_lowercase();
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&host)
-            .cloned()
+        let host = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned()
     }
 }
 
@@ -84,22 +77,13 @@ impl Door {
     pub(super) async fn enter(self, request: Request<Incoming>) -> Response<ReplyBody> {
         match self.kind {
             Kind::Agents => agents::enter(&self.hall, request).await,
-            Kind::Kubernetes => {
-                front::forward(&self.hall, request, ProxyRequest::default(), false).await
-            }
+            Kind::Kubernetes => front::forward(&self.hall, request, ProxyRequest::default(), false).await,
             Kind::Applications => {
-                let host = request
-                    .headers()
-                    .get(hyper::header::HOST)
-                    .and_then(|host| host.to_str().ok());
+                let host = request.headers().get(hyper::header::HOST).and_then(|host| host.to_str().ok());
                 let Some(route) = host.and_then(|host| self.hall.routes.find(host)) else {
                     return reply::failure(404, "NotFound", "no application has this host");
                 };
-                let mut target = ProxyRequest {
-                    cluster: route.cluster,
-                    scheme: route.scheme,
-                    ..ProxyRequest::default()
-                };
+                let mut target = ProxyRequest { cluster: route.cluster, scheme: route.scheme, ..ProxyRequest::default() };
                 if let Some(service) = route.service {
                     target.namespace = Some(service.namespace);
                     target.service_name = Some(service.name);

@@ -21,13 +21,7 @@ const CHUNK: usize = 32 * 1024;
 /// Headers that concern the connection to the client only.
 const OF_THE_CONNECTION: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
 /// The same, of an answer.
-const OF_THE_AGENT: [&str; 5] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-];
+const OF_THE_AGENT: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// Sends the request on as `target` says; `keep_host` passes the `Host` header.
 pub(super) async fn forward(
@@ -54,17 +48,11 @@ pub(super) async fn forward(
         ..target
     };
     let Some(mut answer) = open(hall, request).await else {
-        let mut response = reply::failure(
-            503,
-            "ServiceUnavailable",
-            "no agent is online for this cluster",
-        );
+        let mut response = reply::failure(503, "ServiceUnavailable", "no agent is online for this cluster");
         add_header(&mut response, "Retry-After", "1");
         return response;
     };
-    let upload = rest.map(|rest| {
-        tokio::spawn(upload(rest, answer.exchange(), hall.events.clone())).abort_handle()
-    });
+    let upload = rest.map(|rest| tokio::spawn(upload(rest, answer.exchange(), hall.events.clone())).abort_handle());
     let upload = Upload(upload);
     match tokio::time::timeout(hall.answer_limit, answer.next()).await {
         Ok(Some(Part::Head { status, headers })) => {
@@ -81,10 +69,7 @@ pub(super) async fn forward(
 
 async fn open(hall: &Hall, request: ProxyRequest) -> Option<AnswerStream> {
     let (reply, opened) = oneshot::channel();
-    hall.control.order(Order::Open {
-        open: Box::new(move |plane, now| plane.open(now, request)),
-        reply,
-    });
+    hall.control.order(Order::Open { open: Box::new(move |plane, now| plane.open(now, request)), reply });
     opened.await.ok()?.ok()
 }
 
@@ -94,18 +79,11 @@ fn head(status: u16, headers: Vec<(String, Vec<String>)>, rest: Streamed) -> Res
         // Nothing was asked to switch or to continue.
         Ok(status) if !status.is_informational() => *response.status_mut() = status,
         Ok(_) | Err(_) => {
-            return reply::failure(
-                502,
-                "BadGateway",
-                "the agent's answer has an impossible status",
-            );
+            return reply::failure(502, "BadGateway", "the agent's answer has an impossible status");
         }
     }
     for (name, values) in headers {
-        if OF_THE_AGENT
-            .iter()
-            .any(|unwanted| name.eq_ignore_ascii_case(unwanted))
-        {
+        if OF_THE_AGENT.iter().any(|unwanted| name.eq_ignore_ascii_case(unwanted)) {
             continue;
         }
         for value in values {
@@ -120,9 +98,7 @@ fn body_length(method: &Method, status: u16, headers: &[(String, Vec<String>)]) 
     if method == Method::HEAD || matches!(status, 204 | 304) {
         return Some(0);
     }
-    let (_, values) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+    let (_, values) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
     values.first()?.parse().ok()
 }
 
@@ -148,11 +124,7 @@ async fn upload(mut body: Incoming, exchange: ExchangeId, events: mpsc::Sender<E
         while !data.is_empty() {
             let piece: Bytes = data.split_to(data.len().min(CHUNK));
             let (done, written) = oneshot::channel();
-            let event = Event::BodyChunk {
-                exchange,
-                bytes: piece.into(),
-                done,
-            };
+            let event = Event::BodyChunk { exchange, bytes: piece.into(), done };
             if events.send(event).await.is_err() || written.await.is_err() {
                 return;
             }
@@ -164,17 +136,11 @@ async fn upload(mut body: Incoming, exchange: ExchangeId, events: mpsc::Sender<E
 fn headers(headers: &HeaderMap, keep_host: bool) -> Vec<(String, Vec<String>)> {
     let mut list = Vec::with_capacity(headers.keys_len());
     for name in headers.keys() {
-        if OF_THE_CONNECTION.contains(&name.as_str()) || (name == hyper::header::HOST && !keep_host)
-        {
+        if OF_THE_CONNECTION.contains(&name.as_str()) || (name == hyper::header::HOST && !keep_host) {
             continue;
         }
-        let text = |value: &hyper::header::HeaderValue| {
-            String::from_utf8_lossy(value.as_bytes()).into_owned()
-        };
-        list.push((
-            canonical(name.as_str()),
-            headers.get_all(name).iter().map(text).collect(),
-        ));
+        let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        list.push((canonical(name.as_str()), headers.get_all(name).iter().map(text).collect()));
     }
     list
 }

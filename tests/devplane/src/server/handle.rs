@@ -21,29 +21,21 @@ pub struct DevPlaneHandle {
 
 impl DevPlaneHandle {
     pub(super) fn start(options: Options) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
         let (sender, started) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("devplane".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let plane = DevPlane::start(options).await;
-                    let stopped = plane.as_ref().ok().map(|plane| plane.control.clone());
-                    let _ = sender.send(plane);
-                    if let Some(control) = stopped {
-                        control.stopped().await;
-                    }
-                });
+        let thread = std::thread::Builder::new().name("devplane".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let plane = DevPlane::start(options).await;
+                let stopped = plane.as_ref().ok().map(|plane| plane.control.clone());
+                let _ = sender.send(plane);
+                if let Some(control) = stopped {
+                    control.stopped().await;
+                }
             });
+        });
         let thread = Some(thread.map_err(StartError::Runtime)?);
         let lost = || StartError::Runtime(std::io::Error::other("the thread ended early"));
-        Ok(Self {
-            plane: block_on(started).map_err(|_| lost())??,
-            thread,
-        })
+        Ok(Self { plane: block_on(started).map_err(|_| lost())??, thread })
     }
 
     /// The same server with an `async` interface.
@@ -93,19 +85,13 @@ impl DevPlaneHandle {
 
     /// # Errors
     /// If the server has stopped.
-    pub fn with_plane<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Plane) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
+    pub fn with_plane<T: Send + 'static>(&self, act: impl FnOnce(&mut Plane) -> T + Send + 'static) -> Result<T, Stopped> {
         block_on(self.plane.with_plane(act))
     }
 
     /// # Errors
     /// If the server has stopped.
-    pub fn set_faults(
-        &self,
-        change: impl FnOnce(&mut Faults) + Send + 'static,
-    ) -> Result<(), Stopped> {
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults) + Send + 'static) -> Result<(), Stopped> {
         block_on(self.plane.set_faults(change))
     }
 
@@ -143,11 +129,7 @@ impl DevPlaneHandle {
 
     /// # Errors
     /// If the server has stopped.
-    pub fn wait_until(
-        &self,
-        condition: impl FnMut(&Plane) -> bool + Send + 'static,
-        limit: Duration,
-    ) -> Result<bool, Stopped> {
+    pub fn wait_until(&self, condition: impl FnMut(&Plane) -> bool + Send + 'static, limit: Duration) -> Result<bool, Stopped> {
         block_on(self.plane.wait_until(condition, limit))
     }
 
@@ -201,9 +183,7 @@ impl DevPlaneHandle {
 
 impl Drop for DevPlaneHandle {
     fn drop(&mut self) {
-        self.plane
-            .control
-            .order(super::Order::Stop(oneshot::channel().0));
+        self.plane.control.order(super::Order::Stop(oneshot::channel().0));
         if let Some(thread) = self.thread.take() {
             // A panic of the server's thread has been printed already.
             let _ = thread.join();

@@ -60,15 +60,7 @@ pub(super) struct Parts {
 
 impl Hub {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts {
-            plane,
-            events,
-            event_sender,
-            orders,
-            control,
-            listeners,
-            journal,
-        } = parts;
+        let Parts { plane, events, event_sender, orders, control, listeners, journal } = parts;
         Self {
             plane,
             started: Instant::now(),
@@ -127,10 +119,7 @@ impl Hub {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        let plane = self
-            .plane
-            .poll_timeout()
-            .map(|at| self.started + Duration::from_millis(at));
+        let plane = self.plane.poll_timeout().map(|at| self.started + Duration::from_millis(at));
         self.waits.iter().map(|wait| wait.until).chain(plane).min()
     }
 
@@ -148,12 +137,7 @@ impl Hub {
             Event::Rest { request, reply } => {
                 let line = format!("rest {} {}", request.method, request.path);
                 let answer = self.plane.rest(now, request);
-                self.log(|| {
-                    format!(
-                        "{line}: {}",
-                        answer.as_ref().map_or(0, |answer| answer.status)
-                    )
-                });
+                self.log(|| format!("{line}: {}", answer.as_ref().map_or(0, |answer| answer.status)));
                 let _ = reply.send(answer);
             }
             Event::Received(connection, incoming) => {
@@ -163,23 +147,14 @@ impl Hub {
                     self.log(|| format!("connection {}: register", connection.0));
                 }
             }
-            Event::Broken(connection, problem) => {
-                self.plane.framing_error(now, connection, problem)
-            }
+            Event::Broken(connection, problem) => self.plane.framing_error(now, connection, problem),
             Event::Closed(connection) => {
                 self.log(|| format!("connection {}: ended", connection.0));
                 self.links.remove(&connection);
                 self.plane.closed(now, connection);
             }
-            Event::BodyChunk {
-                exchange,
-                bytes,
-                done,
-            } => {
-                if let (true, Some(connection)) = (
-                    self.sinks.contains_key(&exchange),
-                    self.plane.connection_of(exchange),
-                ) {
+            Event::BodyChunk { exchange, bytes, done } => {
+                if let (true, Some(connection)) = (self.sinks.contains_key(&exchange), self.plane.connection_of(exchange)) {
                     self.plane.body_chunk(exchange, &bytes);
                     self.settle();
                     self.command(connection, Command::Barrier(done));
@@ -197,13 +172,7 @@ impl Hub {
                 self.log(|| format!("connection {}: {role:?} accepted", connection.0));
                 let (commands, receiver) = mpsc::channel(COMMANDS);
                 let (kill, killed) = oneshot::channel();
-                self.links.insert(
-                    connection,
-                    Link {
-                        commands,
-                        _kill: kill,
-                    },
-                );
+                self.links.insert(connection, Link { commands, _kill: kill });
                 let wiring = Wiring {
                     events: self.event_sender.clone(),
                     control: self.control.clone(),
@@ -230,24 +199,15 @@ impl Hub {
             Order::Open { open, reply } => {
                 let opened = open(&mut self.plane, now).map(|exchange| {
                     self.log(|| format!("exchange {}: opened", exchange.0));
-                    let (sink, stream) =
-                        pair(exchange, Arc::clone(&self.pressure), self.control.clone());
+                    let (sink, stream) = pair(exchange, Arc::clone(&self.pressure), self.control.clone());
                     self.sinks.insert(exchange, sink);
                     stream
                 });
                 // If nobody waits any more, dropping the stream cancels the exchange.
                 let _ = reply.send(opened);
             }
-            Order::Wait {
-                condition,
-                limit,
-                reply,
-            } => {
-                self.waits.push(Wait {
-                    condition,
-                    until: Instant::now() + limit,
-                    reply,
-                });
+            Order::Wait { condition, limit, reply } => {
+                self.waits.push(Wait { condition, until: Instant::now() + limit, reply });
             }
             Order::Cancel(exchange) => {
                 self.log(|| format!("exchange {}: cancelled", exchange.0));
@@ -255,11 +215,7 @@ impl Hub {
                 self.plane.cancel(exchange);
             }
             Order::Relieve => {
-                let longest = self
-                    .sinks
-                    .iter()
-                    .max_by_key(|(_, sink)| sink.queued())
-                    .map(|(exchange, _)| *exchange);
+                let longest = self.sinks.iter().max_by_key(|(_, sink)| sink.queued()).map(|(exchange, _)| *exchange);
                 if let Some(exchange) = longest
                     && let Some(sink) = self.sinks.remove(&exchange)
                 {
@@ -278,12 +234,8 @@ impl Hub {
         while let Some(output) = self.plane.poll_output() {
             self.carry_out(output);
         }
-        let wanted = Switches {
-            silent: !self.plane.answers_pings(),
-            deaf: self.plane.faults.stop_reading,
-        };
-        self.switches
-            .send_if_modified(|present| std::mem::replace(present, wanted) != wanted);
+        let wanted = Switches { silent: !self.plane.answers_pings(), deaf: self.plane.faults.stop_reading };
+        self.switches.send_if_modified(|present| std::mem::replace(present, wanted) != wanted);
         let now = Instant::now();
         for mut wait in std::mem::take(&mut self.waits) {
             if (wait.condition)(&self.plane) {
@@ -299,23 +251,11 @@ impl Hub {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send { connection, text } => self.command(connection, Command::Text(text)),
-            Output::SendBinary { connection, bytes } => {
-                self.command(connection, Command::Binary(bytes))
-            }
+            Output::SendBinary { connection, bytes } => self.command(connection, Command::Binary(bytes)),
             Output::Ping { connection } => self.command(connection, Command::Ping),
-            Output::Close {
-                connection,
-                code,
-                reason,
-            } => self.command(connection, Command::Close { code, reason }),
-            Output::PauseReading {
-                connection,
-                milliseconds,
-            } => {
-                self.command(
-                    connection,
-                    Command::Pause(Duration::from_millis(milliseconds)),
-                );
+            Output::Close { connection, code, reason } => self.command(connection, Command::Close { code, reason }),
+            Output::PauseReading { connection, milliseconds } => {
+                self.command(connection, Command::Pause(Duration::from_millis(milliseconds)));
             }
             Output::Drop { connection } => {
                 self.links.remove(&connection);

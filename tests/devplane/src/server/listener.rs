@@ -27,11 +27,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -64,22 +60,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn start(
-        listener: TcpListener,
-        tls: Option<TlsAcceptor>,
-        door: Door,
-        for_agents: bool,
-    ) -> io::Result<Self> {
+    pub(super) fn start(listener: TcpListener, tls: Option<TlsAcceptor>, door: Door, for_agents: bool) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let task = Some(tokio::spawn(accept(listener, tls.clone(), door.clone())));
-        Ok(Self {
-            address,
-            tls,
-            door,
-            for_agents,
-            task,
-            reserved: None,
-        })
+        Ok(Self { address, tls, door, for_agents, task, reserved: None })
     }
 
     /// Connections that have not become WebSockets end as well.
@@ -101,11 +85,7 @@ impl Listener {
             Some(socket) => socket.listen(BACKLOG)?,
             None => bind(self.address)?,
         };
-        self.task = Some(tokio::spawn(accept(
-            listener,
-            self.tls.clone(),
-            self.door.clone(),
-        )));
+        self.task = Some(tokio::spawn(accept(listener, self.tls.clone(), self.door.clone())));
         Ok(())
     }
 }
@@ -164,8 +144,5 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, door: Door) {
         async move { Ok::<_, std::convert::Infallible>(door.enter(request).await) }
     });
     // An error here is a client that went away or an answer that was cut; both are known elsewhere.
-    let _ = http1::Builder::new()
-        .serve_connection(ForHyper::new(stream), service)
-        .with_upgrades()
-        .await;
+    let _ = http1::Builder::new().serve_connection(ForHyper::new(stream), service).with_upgrades().await;
 }

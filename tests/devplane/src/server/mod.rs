@@ -62,46 +62,29 @@ impl DevPlane {
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let identity = Identity::make(options.public_host.as_slice())?;
         if let Some(path) = &options.ca_file {
-            std::fs::write(path, &identity.ca_pem).map_err(|error| StartError::WriteCa {
-                path: path.clone(),
-                error,
-            })?;
+            std::fs::write(path, &identity.ca_pem).map_err(|error| StartError::WriteCa { path: path.clone(), error })?;
         }
         let acceptor = TlsAcceptor::from(identity.config);
         let for_agents = options.tls.then(|| acceptor.clone());
         let (control, orders) = Control::new();
         let (events, event_receiver) = mpsc::channel(hub::EVENTS);
         let routes = Routes::default();
-        let hall = Hall {
-            events: events.clone(),
-            control: control.clone(),
-            routes: routes.clone(),
-            answer_limit: options.answer_limit,
-        };
+        let hall =
+            Hall { events: events.clone(), control: control.clone(), routes: routes.clone(), answer_limit: options.answer_limit };
         let mut listeners = Vec::new();
         let mut open = |address: SocketAddr, tls: Option<TlsAcceptor>, kind: Kind| {
             let failed = |error| StartError::Bind { address, error };
             let listener = listener::bind(address).map_err(failed)?;
             let bound = listener.local_addr().map_err(failed)?;
-            let door = Door {
-                kind,
-                hall: hall.clone(),
-            };
-            listeners.push(
-                Listener::start(listener, tls, door, matches!(kind, Kind::Agents))
-                    .map_err(failed)?,
-            );
+            let door = Door { kind, hall: hall.clone() };
+            listeners.push(Listener::start(listener, tls, door, matches!(kind, Kind::Agents)).map_err(failed)?);
             Ok::<_, StartError>(match &options.public_host {
                 Some(host) => format!("{host}:{}", bound.port()),
                 None => bound.to_string(),
             })
         };
         let api = open(options.listen, for_agents.clone(), Kind::Agents)?;
-        let gateway = if options.gateway {
-            Some(open(options.gateway_listen, for_agents, Kind::Agents)?)
-        } else {
-            None
-        };
+        let gateway = if options.gateway { Some(open(options.gateway_listen, for_agents, Kind::Agents)?) } else { None };
         let kube = open(options.kube_listen, Some(acceptor), Kind::Kubernetes)?;
         let apps = open(options.apps_listen, None, Kind::Applications)?;
         let secure = if options.tls { "s" } else { "" };
@@ -200,10 +183,7 @@ impl DevPlane {
     ///
     /// # Errors
     /// If the server has stopped.
-    pub async fn with_plane<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Plane) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
+    pub async fn with_plane<T: Send + 'static>(&self, act: impl FnOnce(&mut Plane) -> T + Send + 'static) -> Result<T, Stopped> {
         let (reply, result) = oneshot::channel();
         self.control.order(Order::Act(Box::new(move |plane, _| {
             let _ = reply.send(act(plane));
@@ -215,10 +195,7 @@ impl DevPlane {
     ///
     /// # Errors
     /// If the server has stopped.
-    pub async fn set_faults(
-        &self,
-        change: impl FnOnce(&mut Faults) + Send + 'static,
-    ) -> Result<(), Stopped> {
+    pub async fn set_faults(&self, change: impl FnOnce(&mut Faults) + Send + 'static) -> Result<(), Stopped> {
         self.with_plane(|plane| change(&mut plane.faults)).await
     }
 
@@ -235,22 +212,16 @@ impl DevPlane {
     /// # Errors
     /// As for `request`.
     pub async fn websocket(&self, request: WebSocketRequest) -> Result<AnswerStream, RequestError> {
-        self.open(move |plane, now| plane.open_websocket(now, &request))
-            .await
+        self.open(move |plane, now| plane.open_websocket(now, &request)).await
     }
 
     /// Sends a hand-made message and takes whatever answers its id.
     ///
     /// # Errors
     /// As for `request`.
-    pub async fn request_raw(
-        &self,
-        wire_id: &str,
-        text: &str,
-    ) -> Result<AnswerStream, RequestError> {
+    pub async fn request_raw(&self, wire_id: &str, text: &str) -> Result<AnswerStream, RequestError> {
         let (wire_id, text) = (wire_id.to_owned(), text.to_owned());
-        self.open(move |plane, now| plane.open_raw(now, &wire_id, &text))
-            .await
+        self.open(move |plane, now| plane.open_raw(now, &wire_id, &text)).await
     }
 
     async fn open(
@@ -258,14 +229,8 @@ impl DevPlane {
         open: impl FnOnce(&mut Plane, u64) -> Result<ExchangeId, crate::plane::NoAgent> + Send + 'static,
     ) -> Result<AnswerStream, RequestError> {
         let (reply, opened) = oneshot::channel();
-        self.control.order(Order::Open {
-            open: Box::new(open),
-            reply,
-        });
-        opened
-            .await
-            .map_err(|_| RequestError::Stopped)?
-            .map_err(|_| RequestError::NoAgent)
+        self.control.order(Order::Open { open: Box::new(open), reply });
+        opened.await.map_err(|_| RequestError::Stopped)?.map_err(|_| RequestError::NoAgent)
     }
 
     /// The next piece of a request's body. Returns once it is on the wire.
@@ -274,11 +239,7 @@ impl DevPlane {
     /// If the exchange is over, or the server has stopped.
     pub async fn body_chunk(&self, exchange: ExchangeId, bytes: Vec<u8>) -> Result<(), Stopped> {
         let (done, written) = oneshot::channel();
-        let event = Event::BodyChunk {
-            exchange,
-            bytes,
-            done,
-        };
+        let event = Event::BodyChunk { exchange, bytes, done };
         self.events.send(event).await.map_err(|_| Stopped)?;
         written.await.map_err(|_| Stopped)
     }
@@ -288,10 +249,7 @@ impl DevPlane {
     /// # Errors
     /// If the server has stopped.
     pub async fn body_end(&self, exchange: ExchangeId) -> Result<(), Stopped> {
-        self.events
-            .send(Event::BodyEnd(exchange))
-            .await
-            .map_err(|_| Stopped)
+        self.events.send(Event::BodyEnd(exchange)).await.map_err(|_| Stopped)
     }
 
     /// Waits until the plane looks as wanted; the condition is tried after everything that happens to the plane.
@@ -305,11 +263,7 @@ impl DevPlane {
         limit: Duration,
     ) -> Result<bool, Stopped> {
         let (reply, result) = oneshot::channel();
-        self.control.order(Order::Wait {
-            condition: Box::new(condition),
-            limit,
-            reply,
-        });
+        self.control.order(Order::Wait { condition: Box::new(condition), limit, reply });
         result.await.map_err(|_| Stopped)
     }
 
@@ -334,8 +288,7 @@ impl DevPlane {
     /// # Errors
     /// If the server has stopped.
     pub async fn close_agents(&self, code: u16) -> Result<(), Stopped> {
-        self.with_plane(move |plane| plane.close_agents(code, "closed on purpose"))
-            .await
+        self.with_plane(move |plane| plane.close_agents(code, "closed on purpose")).await
     }
 
     /// Reads nothing from agents, or reads again.
@@ -343,8 +296,7 @@ impl DevPlane {
     /// # Errors
     /// If the server has stopped.
     pub async fn stall_agents(&self, stalled: bool) -> Result<(), Stopped> {
-        self.set_faults(move |faults| faults.stop_reading = stalled)
-            .await
+        self.set_faults(move |faults| faults.stop_reading = stalled).await
     }
 
     /// Agents' new connections are refused; those that are WebSockets already stay. The ports are kept.
@@ -374,8 +326,7 @@ impl DevPlane {
     /// # Errors
     /// If the server has stopped.
     pub async fn violations(&self) -> Result<Vec<Violation>, Stopped> {
-        self.with_plane(|plane| plane.violations().iter().cloned().collect())
-            .await
+        self.with_plane(|plane| plane.violations().iter().cloned().collect()).await
     }
 
     /// Stops listening and ends every connection.

@@ -6,38 +6,23 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::answer::AnswerStream;
 use super::connection::Wiring;
-use crate::plane::{
-    ConnectionId, ExchangeId, Incoming, NoAgent, Plane, RestAnswer, RestRequest, Upgrade,
-};
+use crate::plane::{ConnectionId, ExchangeId, Incoming, NoAgent, Plane, RestAnswer, RestRequest, Upgrade};
 
 /// From connections; their number is bounded, so senders may have to wait.
 pub(super) enum Event {
-    Upgrade {
-        upgrade: Upgrade,
-        reply: oneshot::Sender<Admission>,
-    },
-    Rest {
-        request: RestRequest,
-        reply: oneshot::Sender<Option<RestAnswer>>,
-    },
+    Upgrade { upgrade: Upgrade, reply: oneshot::Sender<Admission> },
+    Rest { request: RestRequest, reply: oneshot::Sender<Option<RestAnswer>> },
     Received(ConnectionId, Incoming),
     Broken(ConnectionId, String),
     Closed(ConnectionId),
-    BodyChunk {
-        exchange: ExchangeId,
-        bytes: Vec<u8>,
-        done: oneshot::Sender<()>,
-    },
+    BodyChunk { exchange: ExchangeId, bytes: Vec<u8>, done: oneshot::Sender<()> },
     BodyEnd(ExchangeId),
 }
 
 /// The plane's verdict, with the means to carry it out.
 pub(super) enum Admission {
     Accept(ConnectionId, Wiring),
-    Refuse {
-        status: u16,
-        headers: Vec<(String, String)>,
-    },
+    Refuse { status: u16, headers: Vec<(String, String)> },
     Hang,
 }
 
@@ -48,19 +33,9 @@ pub(super) type Condition = Box<dyn FnMut(&Plane) -> bool + Send>;
 /// From callers. Each waits for its answer before the next, so their number is that of the callers.
 pub(super) enum Order {
     Act(Act),
-    Open {
-        open: Opener,
-        reply: oneshot::Sender<Result<AnswerStream, NoAgent>>,
-    },
-    Wait {
-        condition: Condition,
-        limit: Duration,
-        reply: oneshot::Sender<bool>,
-    },
-    Listen {
-        on: bool,
-        reply: oneshot::Sender<std::io::Result<()>>,
-    },
+    Open { open: Opener, reply: oneshot::Sender<Result<AnswerStream, NoAgent>> },
+    Wait { condition: Condition, limit: Duration, reply: oneshot::Sender<bool> },
+    Listen { on: bool, reply: oneshot::Sender<std::io::Result<()>> },
     Cancel(ExchangeId),
     Relieve,
     Stop(oneshot::Sender<()>),

@@ -40,12 +40,7 @@ pub(super) struct Streamed {
 impl Streamed {
     /// `length` is the body's, if it is known.
     pub(super) fn new(answer: AnswerStream, upload: Upload, length: Option<u64>) -> Self {
-        Self {
-            answer: Some(answer),
-            remaining: length,
-            _upload: upload,
-            broken: None,
-        }
+        Self { answer: Some(answer), remaining: length, _upload: upload, broken: None }
     }
 }
 
@@ -89,10 +84,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Unfinished;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
         let streamed = match self.get_mut() {
             Self::Whole(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
@@ -142,15 +134,10 @@ impl Body for ReplyBody {
 }
 
 /// An answer with a JSON body, or with none.
-pub(super) fn json(
-    status: u16,
-    headers: &[(String, String)],
-    body: Option<&serde_json::Value>,
-) -> Response<ReplyBody> {
+pub(super) fn json(status: u16, headers: &[(String, String)], body: Option<&serde_json::Value>) -> Response<ReplyBody> {
     let bytes = body.map(|body| Bytes::from(body.to_string()));
     let mut response = Response::new(ReplyBody::Whole(bytes));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if body.is_some() {
         add_header(&mut response, "Content-Type", "application/json");
     }

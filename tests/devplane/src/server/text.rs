@@ -8,11 +8,7 @@ pub(super) fn canonical(name: &str) -> String {
     name.chars()
         .map(|letter| {
             let upper = std::mem::replace(&mut start, letter == '-');
-            if upper {
-                letter.to_ascii_uppercase()
-            } else {
-                letter.to_ascii_lowercase()
-            }
+            if upper { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
         })
         .collect()
 }
@@ -22,9 +18,7 @@ pub(super) fn ending(part: &Part) -> String {
     match part {
         Part::Abort(text) => format!("aborted: {text}"),
         Part::Error(text) => format!("error: {text}"),
-        Part::Head { .. } | Part::Chunk(_) | Part::End | Part::Frame { .. } | Part::Closed => {
-            "answered".to_owned()
-        }
+        Part::Head { .. } | Part::Chunk(_) | Part::End | Part::Frame { .. } | Part::Closed => "answered".to_owned(),
     }
 }
 

@@ -10,9 +10,5 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 pub(super) fn answer() -> Response<ReplyBody> {
-    reply::failure(
-        501,
-        "NotImplemented",
-        "this front door does not serve upgrades",
-    )
+    reply::failure(501, "NotImplemented", "this front door does not serve upgrades")
 }

@@ -20,9 +20,7 @@ pub(crate) fn dial(plane: &DevPlaneHandle, url: &str) -> Result<WebSocket<Box<dy
     let stream = connect(url, plane.ca_pem()).map_err(|_| 0_u16)?;
     let mut request = url.into_client_request().unwrap();
     let token = format!("Bearer {}", plane.token());
-    request
-        .headers_mut()
-        .insert("Authorization", token.parse().unwrap());
+    request.headers_mut().insert("Authorization", token.parse().unwrap());
     match tungstenite::client(request, stream) {
         Ok((socket, _)) => Ok(socket),
         Err(HandshakeError::Failure(Error::Http(response))) => Err(response.status().as_u16()),
@@ -31,10 +29,7 @@ pub(crate) fn dial(plane: &DevPlaneHandle, url: &str) -> Result<WebSocket<Box<dy
 }
 
 pub(crate) fn controller_url(plane: &DevPlaneHandle) -> String {
-    format!(
-        "{}/api/v1/clusters/agent/ws",
-        plane.api_url().replacen("http", "ws", 1)
-    )
+    format!("{}/api/v1/clusters/agent/ws", plane.api_url().replacen("http", "ws", 1))
 }
 
 pub(crate) fn gateway_url(base: &str, uuid: &str) -> String {
@@ -48,10 +43,7 @@ impl Agent {
     /// Registers, goes to the gateway if there is one, and sends a heartbeat.
     pub(crate) fn online(plane: &DevPlaneHandle) -> Self {
         let socket = dial(plane, &controller_url(plane)).unwrap();
-        let mut agent = Self {
-            socket,
-            cluster_id: String::new(),
-        };
+        let mut agent = Self { socket, cluster_id: String::new() };
         agent.send("register", Some("req_1"), registration());
         let answer = agent.expect("register_success");
         assert_eq!(answer["request_id"], "req_1");
@@ -70,14 +62,8 @@ impl Agent {
 
     /// Straight to the gateway, as after a loss.
     pub(crate) fn again(plane: &DevPlaneHandle, cluster_id: &str) -> Result<Self, u16> {
-        let socket = dial(
-            plane,
-            &gateway_url(plane.gateway_url().unwrap(), cluster_id),
-        )?;
-        let mut agent = Self {
-            socket,
-            cluster_id: cluster_id.to_owned(),
-        };
+        let socket = dial(plane, &gateway_url(plane.gateway_url().unwrap(), cluster_id))?;
+        let mut agent = Self { socket, cluster_id: cluster_id.to_owned() };
         agent.heartbeat();
         Ok(agent)
     }
@@ -91,14 +77,11 @@ impl Agent {
     }
 
     pub(crate) fn send(&mut self, kind: &str, id: Option<&str>, payload: Value) {
-        let mut envelope =
-            json!({"type": kind, "payload": payload, "timestamp": "2026-11-23T00:21:49Z"});
+        let mut envelope = json!({"type": kind, "payload": payload, "timestamp": "2026-11-23T00:21:49Z"});
         if let Some(id) = id {
             envelope["request_id"] = id.into();
         }
-        self.socket
-            .send(Message::text(envelope.to_string()))
-            .unwrap();
+        self.socket.send(Message::text(envelope.to_string())).unwrap();
     }
 
     pub(crate) fn message(&mut self, message: Message) {
@@ -127,23 +110,15 @@ impl Agent {
     /// The next request: its id and payload.
     pub(crate) fn request(&mut self) -> (String, Value) {
         let request = self.expect("proxy_request");
-        (
-            request["request_id"].as_str().unwrap().to_owned(),
-            request["payload"].clone(),
-        )
+        (request["request_id"].as_str().unwrap().to_owned(), request["payload"].clone())
     }
 
     pub(crate) fn head(&mut self, id: &str, status: u16, headers: Value) {
-        self.send(
-            "proxy_response_header",
-            Some(id),
-            json!({"status": status, "headers": headers}),
-        );
+        self.send("proxy_response_header", Some(id), json!({"status": status, "headers": headers}));
     }
 
     pub(crate) fn chunk(&mut self, id: &str, data: &[u8]) {
-        let payload =
-            json!({"data": STANDARD.encode(data), "encoding": "base64", "size": data.len()});
+        let payload = json!({"data": STANDARD.encode(data), "encoding": "base64", "size": data.len()});
         self.send("proxy_response_chunk", Some(id), payload);
     }
 
@@ -153,12 +128,7 @@ impl Agent {
 
     /// Sends a close frame and waits for the answer.
     pub(crate) fn close(&mut self) {
-        self.socket
-            .close(Some(CloseFrame {
-                code: 1000.into(),
-                reason: "".into(),
-            }))
-            .unwrap();
+        self.socket.close(Some(CloseFrame { code: 1000.into(), reason: "".into() })).unwrap();
         let end = loop {
             if let Err(end) = self.socket.read() {
                 break end;

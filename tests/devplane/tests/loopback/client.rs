@@ -24,9 +24,7 @@ pub(crate) fn connect(url: &str, ca_pem: &str) -> std::io::Result<Box<dyn Duplex
         return Ok(Box::new(stream));
     }
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -60,12 +58,7 @@ pub(crate) fn request(url: &str, ca_pem: &str, head: &str, body: &[u8]) -> Respo
 }
 
 pub(crate) fn read_head(mut reader: BufReader<Box<dyn Duplex>>) -> Response {
-    let status = line(&mut reader)
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let status = line(&mut reader).split(' ').nth(1).unwrap().parse().unwrap();
     let mut headers = Vec::new();
     loop {
         let line = line(&mut reader);
@@ -74,28 +67,18 @@ pub(crate) fn read_head(mut reader: BufReader<Box<dyn Duplex>>) -> Response {
         };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    Response {
-        reader,
-        status,
-        headers,
-    }
+    Response { reader, status, headers }
 }
 
 impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// One chunk of a chunked body; empty at its end, `None` if the connection ended before.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let mut size = String::new();
-        self.reader
-            .read_line(&mut size)
-            .ok()
-            .filter(|length| *length > 0)?;
+        self.reader.read_line(&mut size).ok().filter(|length| *length > 0)?;
         let mut chunk = vec![0; usize::from_str_radix(size.trim(), 16).unwrap()];
         self.reader.read_exact(&mut chunk).ok()?;
         line(&mut self.reader);

@@ -12,11 +12,7 @@ use super::{LIMIT, assert_clean, start};
 #[test]
 fn refused_upgrades() {
     let plane = start(Options::default());
-    plane
-        .set_faults(|faults| {
-            faults.refuse_controller = Some(Refusal::with_status(429).retry_after("3").times(1))
-        })
-        .unwrap();
+    plane.set_faults(|faults| faults.refuse_controller = Some(Refusal::with_status(429).retry_after("3").times(1))).unwrap();
     assert_eq!(dial(&plane, &controller_url(&plane)).err(), Some(429));
     Agent::online(&plane);
     assert_clean(&plane);
@@ -33,9 +29,7 @@ fn pings_are_answered_but_not_in_a_black_hole() {
     agent.heartbeat();
     let seen = plane.wait_until(|plane| plane.records().heartbeats.len() == 2, LIMIT);
     assert!(seen.unwrap());
-    plane
-        .set_faults(|faults| faults.black_hole = false)
-        .unwrap();
+    plane.set_faults(|faults| faults.black_hole = false).unwrap();
     // What was not answered then is not answered later.
     agent.message(Message::Ping("3".into()));
     assert_eq!(agent.read().unwrap(), Message::Pong("3".into()));
@@ -60,9 +54,7 @@ fn a_stalled_plane_reads_later() {
 #[test]
 fn a_dropped_connection_and_a_pause_after_accepting() {
     let plane = start(Options::default());
-    plane
-        .set_faults(|faults| faults.drop_after_accept = Some(1))
-        .unwrap();
+    plane.set_faults(|faults| faults.drop_after_accept = Some(1)).unwrap();
     let mut socket = dial(&plane, &controller_url(&plane)).unwrap();
     assert!(socket.read().is_err());
     plane

@@ -23,11 +23,6 @@ fn start(options: Options) -> DevPlaneHandle {
 
 #[track_caller]
 fn assert_clean(plane: &DevPlaneHandle) {
-    let violations: Vec<_> = plane
-        .violations()
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let violations: Vec<_> = plane.violations().unwrap().iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "{violations:#?}");
 }

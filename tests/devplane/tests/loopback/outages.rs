@@ -39,14 +39,9 @@ fn agents_that_vanish_are_noticed() {
     let plane = start(Options::default());
     let agent = Agent::online(&plane);
     drop(agent);
-    let gone =
-        |plane: &devplane::plane::Plane| plane.clusters().all(|it| it.state == AgentState::Offline);
+    let gone = |plane: &devplane::plane::Plane| plane.clusters().all(|it| it.state == AgentState::Offline);
     assert!(plane.wait_until(gone, LIMIT).unwrap());
-    assert!(
-        !plane
-            .wait_online(std::time::Duration::from_millis(1))
-            .unwrap()
-    );
+    assert!(!plane.wait_online(std::time::Duration::from_millis(1)).unwrap());
 }
 
 #[test]
@@ -56,11 +51,7 @@ fn closing_with_a_code() {
     plane.close_agents(1012).unwrap();
     assert_eq!(agent.until_over(), Some(1012));
     assert_eq!(agent.until_over(), None);
-    assert!(
-        plane
-            .wait_until(|plane| plane.online() == 0, LIMIT)
-            .unwrap()
-    );
+    assert!(plane.wait_until(|plane| plane.online() == 0, LIMIT).unwrap());
 }
 
 #[test]

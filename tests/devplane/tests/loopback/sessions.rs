@@ -15,11 +15,7 @@ use super::{LIMIT, assert_clean, start};
 #[test]
 fn all_combinations_of_tls_and_gateway() {
     for (tls, gateway) in [(true, true), (true, false), (false, true), (false, false)] {
-        let plane = start(Options {
-            tls,
-            gateway,
-            ..Options::default()
-        });
+        let plane = start(Options { tls, gateway, ..Options::default() });
         let mut agent = Agent::online(&plane);
         let answer = plane.request(ProxyRequest::get("/x")).unwrap();
         let (id, _) = agent.request();
@@ -27,26 +23,11 @@ fn all_combinations_of_tls_and_gateway() {
         agent.end(&id);
         let answer = answer.collect_within(LIMIT).unwrap();
         assert_eq!((answer.status, answer.error), (204, None));
-        let roles = plane.with_plane(|plane| {
-            plane
-                .records()
-                .upgrades
-                .iter()
-                .map(|it| it.role)
-                .collect::<Vec<_>>()
-        });
-        let expected = if gateway {
-            &[Role::Controller, Role::Gateway][..]
-        } else {
-            &[Role::Controller]
-        };
+        let roles = plane.with_plane(|plane| plane.records().upgrades.iter().map(|it| it.role).collect::<Vec<_>>());
+        let expected = if gateway { &[Role::Controller, Role::Gateway][..] } else { &[Role::Controller] };
         assert_eq!(roles.unwrap(), expected);
         agent.close();
-        assert!(
-            plane
-                .wait_until(|plane| plane.online() == 0, LIMIT)
-                .unwrap()
-        );
+        assert!(plane.wait_until(|plane| plane.online() == 0, LIMIT).unwrap());
         assert_clean(&plane);
     }
 }
@@ -54,47 +35,23 @@ fn all_combinations_of_tls_and_gateway() {
 #[test]
 fn requests_of_the_handle() {
     let plane = start(Options::default());
-    assert_eq!(
-        plane.request(ProxyRequest::get("/x")).err(),
-        Some(RequestError::NoAgent)
-    );
+    assert_eq!(plane.request(ProxyRequest::get("/x")).err(), Some(RequestError::NoAgent));
     let mut agent = Agent::online(&plane);
-    let upload = ProxyRequest {
-        method: "PUT".into(),
-        body: Body::Chunked,
-        ..ProxyRequest::get("/x")
-    };
+    let upload = ProxyRequest { method: "PUT".into(), body: Body::Chunked, ..ProxyRequest::get("/x") };
     let mut answer = plane.request(upload).unwrap();
     let (id, _) = agent.request();
     plane.body_chunk(answer.exchange(), b"hi".to_vec()).unwrap();
     plane.body_end(answer.exchange()).unwrap();
-    assert_eq!(
-        agent.expect("proxy_request_chunk")["payload"]["chunk"],
-        "aGk="
-    );
+    assert_eq!(agent.expect("proxy_request_chunk")["payload"]["chunk"], "aGk=");
     agent.expect("proxy_request_stream_end");
     agent.head(&id, 200, json!(null));
-    assert_eq!(
-        answer.next_within(LIMIT),
-        Some(Part::Head {
-            status: 200,
-            headers: vec![]
-        })
-    );
+    assert_eq!(answer.next_within(LIMIT), Some(Part::Head { status: 200, headers: vec![] }));
     answer.cancel();
     assert_eq!(agent.expect("proxy_cancel")["request_id"], id.as_str());
-    let answer = plane
-        .request_raw(
-            "mine",
-            r#"{"type":"proxy_request","request_id":"mine","payload":null}"#,
-        )
-        .unwrap();
+    let answer = plane.request_raw("mine", r#"{"type":"proxy_request","request_id":"mine","payload":null}"#).unwrap();
     assert_eq!(agent.expect("proxy_request")["payload"], json!(null));
     agent.send("proxy_error", Some("mine"), json!({"error": "no payload"}));
-    assert_eq!(
-        answer.collect_within(LIMIT).unwrap().error.as_deref(),
-        Some("no payload")
-    );
+    assert_eq!(answer.collect_within(LIMIT).unwrap().error.as_deref(), Some("no payload"));
     assert_clean(&plane);
 }
 
@@ -117,9 +74,7 @@ fn a_slow_taker_gets_everything() {
     assert!(matches!(answer.next_within(LIMIT), Some(Part::Head { .. })));
     plane.with_plane(|_| ()).unwrap();
     for number in 0..PIECES {
-        let Some(Part::Chunk(piece)) = answer.next_within(LIMIT) else {
-            panic!("piece {number} is missing")
-        };
+        let Some(Part::Chunk(piece)) = answer.next_within(LIMIT) else { panic!("piece {number} is missing") };
         assert_eq!(piece, [u8::try_from(number % 256).unwrap(); 32_768]);
     }
     assert_eq!(answer.next_within(LIMIT), Some(Part::End));
@@ -138,52 +93,28 @@ fn rest_endpoints() {
         )
     };
     let body = br#"{"hostname":"a.test"}"#;
-    assert_eq!(
-        request(plane.api_url(), plane.ca_pem(), &head(plane.token()), body).status,
-        200
-    );
-    assert_eq!(
-        request(plane.api_url(), plane.ca_pem(), &head("other"), body).status,
-        401
-    );
-    let statuses = plane.with_plane(|plane| {
-        plane
-            .records()
-            .rest
-            .iter()
-            .map(|it| it.status)
-            .collect::<Vec<_>>()
-    });
+    assert_eq!(request(plane.api_url(), plane.ca_pem(), &head(plane.token()), body).status, 200);
+    assert_eq!(request(plane.api_url(), plane.ca_pem(), &head("other"), body).status, 401);
+    let statuses = plane.with_plane(|plane| plane.records().rest.iter().map(|it| it.status).collect::<Vec<_>>());
     assert_eq!(statuses.unwrap(), [200, 401]);
     let get = "GET /api/v1/public/ip-intel/1.2.3.4 HTTP/1.1\nHost: api";
-    assert_eq!(
-        request(plane.api_url(), plane.ca_pem(), get, b"").status,
-        404
-    );
+    assert_eq!(request(plane.api_url(), plane.ca_pem(), get, b"").status, 404);
     assert_clean(&plane);
 }
 
 #[test]
 fn strangers_are_refused() {
     let plane = start(Options::default());
-    plane
-        .with_plane(|plane| plane.config.tokens = vec!["another".into()])
-        .unwrap();
+    plane.with_plane(|plane| plane.config.tokens = vec!["another".into()]).unwrap();
     assert_eq!(dial(&plane, &controller_url(&plane)).err(), Some(401));
 }
 
 #[test]
 fn on_the_callers_own_runtime() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let plane = DevPlane::start(Options::default()).await.unwrap();
-        assert_eq!(
-            plane.request(ProxyRequest::get("/x")).await.err(),
-            Some(RequestError::NoAgent)
-        );
+        assert_eq!(plane.request(ProxyRequest::get("/x")).await.err(), Some(RequestError::NoAgent));
         let waited = plane.wait_online(std::time::Duration::from_millis(1)).await;
         assert_eq!(waited, Ok(false));
         assert_eq!(plane.violations().await, Ok(vec![]));
@@ -193,18 +124,10 @@ fn on_the_callers_own_runtime() {
 
 #[test]
 fn broken_framing_is_noted() {
-    let plane = start(Options {
-        tls: false,
-        gateway: false,
-        ..Options::default()
-    });
+    let plane = start(Options { tls: false, gateway: false, ..Options::default() });
     let mut agent = Agent::online(&plane);
     agent.message(Message::Text(tungstenite::Utf8Bytes::from_static("{")));
-    assert!(
-        plane
-            .wait_until(|plane| plane.violations().total() == 1, LIMIT)
-            .unwrap()
-    );
+    assert!(plane.wait_until(|plane| plane.violations().total() == 1, LIMIT).unwrap());
     let mut stream = super::client::connect(plane.api_url(), "").unwrap();
     let upgrade = format!(
         "GET /api/v1/clusters/agent/ws HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {}\r\nConnection: Upgrade\r\n\
@@ -214,14 +137,7 @@ fn broken_framing_is_noted() {
     stream.write_all(upgrade.as_bytes()).unwrap();
     // A frame without a mask.
     stream.write_all(&[0x81, 1, b'a']).unwrap();
-    assert!(
-        plane
-            .wait_until(|plane| plane.violations().total() == 2, LIMIT)
-            .unwrap()
-    );
+    assert!(plane.wait_until(|plane| plane.violations().total() == 2, LIMIT).unwrap());
     let last = plane.violations().unwrap().pop().unwrap();
-    assert!(matches!(
-        last.breach,
-        devplane::plane::Breach::FramingWrong(_)
-    ));
+    assert!(matches!(last.breach, devplane::plane::Breach::FramingWrong(_)));
 }

@@ -14,28 +14,15 @@ fn registered_with(reply: RegisterReply) -> (Bench, ConnectionId) {
 #[test]
 fn refusals_and_hanging() {
     let mut bench = Bench::with_gateway();
-    bench.plane.faults.refuse_controller =
-        Some(Refusal::with_status(429).times(1).retry_after("7"));
+    bench.plane.faults.refuse_controller = Some(Refusal::with_status(429).times(1).retry_after("7"));
     let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
-    assert_eq!(
-        bench.plane.accept(0, &controller()),
-        Verdict::Refuse {
-            status: 429,
-            headers
-        }
-    );
+    assert_eq!(bench.plane.accept(0, &controller()), Verdict::Refuse { status: 429, headers });
     bench.connect();
     bench.plane.faults.refuse_gateway = Some(Refusal::with_status(503));
     bench.plane.faults.hang_controller = true;
     assert_eq!(bench.plane.accept(0, &controller()), Verdict::Hang);
     for _ in 0..3 {
-        assert_eq!(
-            bench.plane.accept(0, &gateway("x")),
-            Verdict::Refuse {
-                status: 503,
-                headers: vec![]
-            }
-        );
+        assert_eq!(bench.plane.accept(0, &gateway("x")), Verdict::Refuse { status: 503, headers: vec![] });
     }
 }
 
@@ -43,26 +30,15 @@ fn refusals_and_hanging() {
 fn answers_to_registrations() {
     assert!(registered_with(RegisterReply::Silent).0.sent.is_empty());
     let (bench, _) = registered_with(RegisterReply::Error("no".into()));
-    assert_eq!(
-        (
-            bench.last()["type"].as_str(),
-            bench.last()["request_id"].as_str()
-        ),
-        (Some("error"), Some("r1"))
-    );
+    assert_eq!((bench.last()["type"].as_str(), bench.last()["request_id"].as_str()), (Some("error"), Some("r1")));
     let (bench, _) = registered_with(RegisterReply::WithoutClusterId);
     assert!(bench.last()["payload"].get("cluster_id").is_none());
     assert_eq!(bench.plane.online(), 0);
-    assert_eq!(
-        registered_with(RegisterReply::Twice).0.types(),
-        ["register_success", "register_success"]
-    );
+    assert_eq!(registered_with(RegisterReply::Twice).0.types(), ["register_success", "register_success"]);
     let (bench, _) = registered_with(RegisterReply::StaleFirst);
     assert_ne!(bench.sent[0].1["request_id"], "r1");
     assert_eq!(bench.sent[1].1["request_id"], "r1");
-    assert!(
-        registered_with(RegisterReply::WrongTypes).0.last()["payload"]["cluster_id"].is_number()
-    );
+    assert!(registered_with(RegisterReply::WrongTypes).0.last()["payload"]["cluster_id"].is_number());
 }
 
 #[test]
@@ -82,16 +58,10 @@ fn cluster_not_found_unless_fresh() {
 
 #[test]
 fn registration_in_progress() {
-    let (mut bench, _) = registered_with(RegisterReply::InProgress {
-        every: 100,
-        success_after: 250,
-    });
+    let (mut bench, _) = registered_with(RegisterReply::InProgress { every: 100, success_after: 250 });
     assert_eq!(bench.types(), ["register_in_progress"]);
     bench.wait(249);
-    assert_eq!(
-        bench.types(),
-        ["register_in_progress", "register_in_progress"]
-    );
+    assert_eq!(bench.types(), ["register_in_progress", "register_in_progress"]);
     bench.wait(1);
     assert_eq!(bench.types(), ["register_success"]);
     assert_eq!(bench.plane.online(), 1);
@@ -126,38 +96,22 @@ fn drops_and_closes() {
     assert!(bench.other.is_empty());
     bench.wait(1);
     assert_eq!(bench.other, [Output::Drop { connection }]);
-    bench.plane.faults = crate::plane::Faults {
-        drop_after_messages: Some(2),
-        ..Default::default()
-    };
+    bench.plane.faults = crate::plane::Faults { drop_after_messages: Some(2), ..Default::default() };
     let connection = bench.connect();
     bench.register(connection, "a");
     bench.register(connection, "b");
     assert_eq!(bench.other[1..], [Output::Drop { connection }]);
-    bench.plane.faults = crate::plane::Faults {
-        close_after_accept: Some(1013),
-        ..Default::default()
-    };
+    bench.plane.faults = crate::plane::Faults { close_after_accept: Some(1013), ..Default::default() };
     let connection = bench.connect();
     assert!(matches!(bench.other[2], Output::Close { code: 1013, .. }));
     // An agent that does not hang up is dropped in the end.
     bench.wait(10_000);
     assert_eq!(bench.other[3..], [Output::Drop { connection }]);
-    bench.plane.faults = crate::plane::Faults {
-        close_after_register: Some(1000),
-        ..Default::default()
-    };
+    bench.plane.faults = crate::plane::Faults { close_after_register: Some(1000), ..Default::default() };
     let connection = bench.connect();
     bench.register(connection, "c");
     assert!(matches!(bench.other[4], Output::Close { code: 1000, .. }));
-    assert!(
-        bench
-            .plane
-            .records()
-            .disconnects
-            .iter()
-            .all(|record| record.by_plane)
-    );
+    assert!(bench.plane.records().disconnects.iter().all(|record| record.by_plane));
 }
 
 #[test]
@@ -193,10 +147,7 @@ fn delays_keep_the_order() {
 fn requests_twice() {
     let (mut bench, _) = Bench::online();
     bench.plane.faults.duplicate_requests = true;
-    bench
-        .plane
-        .open(bench.now, ProxyRequest::get("/x"))
-        .unwrap();
+    bench.plane.open(bench.now, ProxyRequest::get("/x")).unwrap();
     bench.drain();
     assert_eq!(bench.sent[0], bench.sent[1]);
 }
@@ -214,16 +165,7 @@ fn periodic_messages() {
     bench.wait(3000);
     let mut types = bench.types();
     types.sort();
-    assert_eq!(
-        types,
-        [
-            "future_message_v2",
-            "future_message_v2",
-            "ping",
-            "ping",
-            "ping"
-        ]
-    );
+    assert_eq!(types, ["future_message_v2", "future_message_v2", "ping", "ping", "ping"]);
     assert_eq!(bench.other, [Output::Ping { connection }]);
     bench.plane.closed(bench.now, connection);
     assert_eq!(bench.plane.poll_timeout(), None);
@@ -234,11 +176,5 @@ fn a_slow_reader() {
     let mut bench = Bench::new(PlaneConfig::default());
     bench.plane.faults.slow_reader = Some(700);
     let connection = bench.connect();
-    assert_eq!(
-        bench.other,
-        [Output::PauseReading {
-            connection,
-            milliseconds: 700
-        }]
-    );
+    assert_eq!(bench.other, [Output::PauseReading { connection, milliseconds: 700 }]);
 }

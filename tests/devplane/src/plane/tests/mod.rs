@@ -25,21 +25,11 @@ struct Bench {
 impl Bench {
     fn new(config: PlaneConfig) -> Self {
         let plane = Plane::new(config, 7);
-        Self {
-            plane,
-            now: 1000,
-            sent: Vec::new(),
-            binary: Vec::new(),
-            parts: Vec::new(),
-            other: Vec::new(),
-        }
+        Self { plane, now: 1000, sent: Vec::new(), binary: Vec::new(), parts: Vec::new(), other: Vec::new() }
     }
 
     fn with_gateway() -> Self {
-        Self::new(PlaneConfig {
-            gateway_url: Some(GATEWAY.into()),
-            ..PlaneConfig::default()
-        })
+        Self::new(PlaneConfig { gateway_url: Some(GATEWAY.into()), ..PlaneConfig::default() })
     }
 
     /// Everything on the controller's socket.
@@ -69,13 +59,11 @@ impl Bench {
     }
 
     fn say(&mut self, connection: ConnectionId, kind: &str, id: Option<&str>, payload: Value) {
-        let mut envelope =
-            json!({"type": kind, "payload": payload, "timestamp": "2026-11-23T00:21:49.4119Z"});
+        let mut envelope = json!({"type": kind, "payload": payload, "timestamp": "2026-11-23T00:21:49.4119Z"});
         if let Some(id) = id {
             envelope["request_id"] = id.into();
         }
-        self.plane
-            .receive(self.now, connection, Incoming::Text(envelope.to_string()));
+        self.plane.receive(self.now, connection, Incoming::Text(envelope.to_string()));
         self.drain();
     }
 
@@ -101,9 +89,7 @@ impl Bench {
     fn drain(&mut self) {
         while let Some(output) = self.plane.poll_output() {
             match output {
-                Output::Send { connection, text } => self
-                    .sent
-                    .push((connection, serde_json::from_str(&text).unwrap())),
+                Output::Send { connection, text } => self.sent.push((connection, serde_json::from_str(&text).unwrap())),
                 Output::SendBinary { bytes, .. } => self.binary.push(bytes),
                 Output::Answer { part, .. } => self.parts.push(part),
                 Output::Noted(_) => {}
@@ -118,10 +104,7 @@ impl Bench {
 
     /// Types sent since the last call.
     fn types(&mut self) -> Vec<String> {
-        self.sent
-            .drain(..)
-            .map(|(_, message)| message["type"].as_str().unwrap().to_owned())
-            .collect()
+        self.sent.drain(..).map(|(_, message)| message["type"].as_str().unwrap().to_owned()).collect()
     }
 
     fn last(&self) -> &Value {
@@ -130,12 +113,7 @@ impl Bench {
 
     #[track_caller]
     fn assert_breaches(&mut self, expected: &[Breach]) {
-        let found: Vec<_> = self
-            .plane
-            .violations()
-            .iter()
-            .map(|violation| violation.breach.clone())
-            .collect();
+        let found: Vec<_> = self.plane.violations().iter().map(|violation| violation.breach.clone()).collect();
         assert_eq!(found, expected);
         self.plane.clear_violations();
     }
@@ -184,9 +162,5 @@ fn beat(cluster_id: &str) -> Value {
 }
 
 fn field_value(message: &str, field: &str, value: &str) -> Breach {
-    Breach::FieldValue {
-        message: message.into(),
-        field: field.into(),
-        value: value.into(),
-    }
+    Breach::FieldValue { message: message.into(), field: field.into(), value: value.into() }
 }

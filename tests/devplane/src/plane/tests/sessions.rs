@@ -7,47 +7,20 @@ use crate::plane::{AgentState, Role};
 
 #[test]
 fn registration_and_switch_to_the_gateway() {
-    let mut bench = Bench::new(PlaneConfig {
-        gateway_url: Some(GATEWAY.into()),
-        distinct_uuid: true,
-        ..PlaneConfig::default()
-    });
+    let mut bench = Bench::new(PlaneConfig { gateway_url: Some(GATEWAY.into()), distinct_uuid: true, ..PlaneConfig::default() });
     let first = bench.connect();
     bench.register(first, "r1");
     let answer = bench.last().clone();
-    assert_eq!(
-        (answer["type"].as_str(), answer["request_id"].as_str()),
-        (Some("register_success"), Some("r1"))
-    );
+    assert_eq!((answer["type"].as_str(), answer["request_id"].as_str()), (Some("register_success"), Some("r1")));
     assert_eq!(answer["payload"]["gateway_ws_url"], GATEWAY);
-    let (id, uuid) = (
-        answer["payload"]["cluster_id"].clone(),
-        answer["payload"]["cluster_uuid"].clone(),
-    );
+    let (id, uuid) = (answer["payload"]["cluster_id"].clone(), answer["payload"]["cluster_uuid"].clone());
     assert_ne!(id, uuid);
     assert_eq!(bench.plane.online(), 0);
-    assert_eq!(
-        bench.plane.clusters().next().unwrap().state,
-        AgentState::Registered
-    );
+    assert_eq!(bench.plane.clusters().next().unwrap().state, AgentState::Registered);
 
-    bench.plane.receive(
-        bench.now,
-        first,
-        Incoming::Close {
-            code: 1000,
-            reason: String::new(),
-        },
-    );
+    bench.plane.receive(bench.now, first, Incoming::Close { code: 1000, reason: String::new() });
     bench.drain();
-    assert_eq!(
-        bench.other,
-        [Output::Close {
-            connection: first,
-            code: 1000,
-            reason: String::new()
-        }]
-    );
+    assert_eq!(bench.other, [Output::Close { connection: first, code: 1000, reason: String::new() }]);
     bench.plane.closed(bench.now, first);
     let second = bench.accepted(&gateway(uuid.as_str().unwrap()));
     assert_eq!(bench.plane.online(), 1);
@@ -55,14 +28,7 @@ fn registration_and_switch_to_the_gateway() {
     assert_eq!(bench.last()["type"], "heartbeat_ack");
     bench.assert_breaches(&[]);
     let records = bench.plane.records();
-    assert_eq!(
-        (
-            records.registers.len(),
-            records.heartbeats.len(),
-            records.upgrades.len()
-        ),
-        (1, 1, 2)
-    );
+    assert_eq!((records.registers.len(), records.heartbeats.len(), records.upgrades.len()), (1, 1, 2));
     assert_eq!(records.disconnects.last().unwrap().code, Some(1000));
     assert_eq!(records.upgrades.last().unwrap().role, Role::Gateway);
     bench.plane.closed(bench.now, second);
@@ -85,46 +51,19 @@ fn controller_mode_is_online_at_once() {
 
 #[test]
 fn tokens_are_checked() {
-    let mut bench = Bench::new(PlaneConfig {
-        tokens: vec!["right".into()],
-        ..PlaneConfig::default()
-    });
+    let mut bench = Bench::new(PlaneConfig { tokens: vec!["right".into()], ..PlaneConfig::default() });
     for headers in [
         vec![],
         vec![("authorization".to_owned(), "Bearer secret".to_owned())],
         vec![("authorization".to_owned(), "right".to_owned())],
         vec![("a".to_owned(), "Bearer right".to_owned())],
     ] {
-        let verdict = bench.plane.accept(
-            0,
-            &Upgrade {
-                headers,
-                ..controller()
-            },
-        );
-        assert_eq!(
-            verdict,
-            Verdict::Refuse {
-                status: 401,
-                headers: vec![]
-            }
-        );
+        let verdict = bench.plane.accept(0, &Upgrade { headers, ..controller() });
+        assert_eq!(verdict, Verdict::Refuse { status: 401, headers: vec![] });
     }
     let headers = vec![("authorization".to_owned(), "Bearer right".to_owned())];
-    bench.accepted(&Upgrade {
-        headers,
-        ..controller()
-    });
-    assert_eq!(
-        bench
-            .plane
-            .records()
-            .upgrades
-            .iter()
-            .map(|it| it.status)
-            .collect::<Vec<_>>(),
-        [401, 401, 401, 401, 101]
-    );
+    bench.accepted(&Upgrade { headers, ..controller() });
+    assert_eq!(bench.plane.records().upgrades.iter().map(|it| it.status).collect::<Vec<_>>(), [401, 401, 401, 401, 101]);
 }
 
 #[test]
@@ -132,12 +71,8 @@ fn breaches_of_the_upgrade() {
     let mut bench = Bench::with_gateway();
     let mut upgrade = gateway("x");
     upgrade.query = "cluster_uuid=x&supports_yamux=1&token=secret".into();
-    upgrade
-        .headers
-        .push(("Sec-WebSocket-Protocol".into(), "p".into()));
-    upgrade
-        .headers
-        .push(("Sec-WebSocket-Extensions".into(), "e".into()));
+    upgrade.headers.push(("Sec-WebSocket-Protocol".into(), "p".into()));
+    upgrade.headers.push(("Sec-WebSocket-Extensions".into(), "e".into()));
     bench.accepted(&upgrade);
     bench.assert_breaches(&[
         Breach::QueryParameterMissing("agent_version"),
@@ -145,10 +80,7 @@ fn breaches_of_the_upgrade() {
         Breach::QueryParameterMissing("supports_response_streaming"),
         Breach::QueryParameterMissing("supports_streaming"),
         Breach::QueryParameterMissing("supports_websocket"),
-        Breach::QueryParameterWrong {
-            name: "supports_yamux",
-            value: "1".into(),
-        },
+        Breach::QueryParameterWrong { name: "supports_yamux", value: "1".into() },
         Breach::TokenInQuery,
         Breach::SubProtocolAsked("p".into()),
         Breach::ExtensionsAsked("e".into()),
@@ -159,20 +91,8 @@ fn breaches_of_the_upgrade() {
 fn a_gateway_without_a_known_cluster() {
     let mut bench = Bench::with_gateway();
     bench.plane.config.adopt_unknown_clusters = false;
-    assert_eq!(
-        bench.plane.accept(0, &gateway("x")),
-        Verdict::Refuse {
-            status: 403,
-            headers: vec![]
-        }
-    );
-    assert_eq!(
-        bench.plane.accept(0, &gateway("")),
-        Verdict::Refuse {
-            status: 400,
-            headers: vec![]
-        }
-    );
+    assert_eq!(bench.plane.accept(0, &gateway("x")), Verdict::Refuse { status: 403, headers: vec![] });
+    assert_eq!(bench.plane.accept(0, &gateway("")), Verdict::Refuse { status: 400, headers: vec![] });
 }
 
 #[test]
@@ -197,19 +117,9 @@ fn breaches_of_a_registration() {
     bench.say(connection, "register", Some("r1"), payload);
     let message = || "register".to_owned();
     bench.assert_breaches(&[
-        Breach::FieldMissing {
-            message: message(),
-            field: "name".into(),
-        },
-        Breach::FieldType {
-            message: message(),
-            field: "labels".into(),
-            expected: "object of strings",
-        },
-        Breach::FieldUnknown {
-            message: "register.server_specs".into(),
-            field: "cores".into(),
-        },
+        Breach::FieldMissing { message: message(), field: "name".into() },
+        Breach::FieldType { message: message(), field: "labels".into(), expected: "object of strings" },
+        Breach::FieldUnknown { message: "register.server_specs".into(), field: "cores".into() },
         field_value("register.metadata", "registration_mode", "resume"),
     ]);
     bench.register(connection, "r1");
@@ -223,10 +133,7 @@ fn registering_on_the_gateway() {
     let mut bench = Bench::with_gateway();
     let connection = bench.accepted(&gateway("x"));
     bench.register(connection, "r1");
-    bench.assert_breaches(&[Breach::WrongSocket {
-        message: "register".into(),
-        role: Role::Gateway,
-    }]);
+    bench.assert_breaches(&[Breach::WrongSocket { message: "register".into(), role: Role::Gateway }]);
     assert!(bench.sent.is_empty());
 }
 
@@ -243,14 +150,9 @@ fn breaches_of_a_heartbeat() {
     payload["worker_join"] = json!({});
     bench.say(connection, "heartbeat", Some("h"), payload);
     bench.assert_breaches(&[
-        Breach::RequestIdUnexpected {
-            message: "heartbeat".into(),
-        },
+        Breach::RequestIdUnexpected { message: "heartbeat".into() },
         field_value("heartbeat", "status", "fine"),
-        Breach::FieldMissing {
-            message: "heartbeat.worker_join".into(),
-            field: "provider".into(),
-        },
+        Breach::FieldMissing { message: "heartbeat.worker_join".into(), field: "provider".into() },
         field_value("heartbeat", "cluster_id", "x"),
         field_value("heartbeat", "agent_id", "y"),
     ]);
@@ -262,10 +164,7 @@ fn a_heartbeat_on_the_controller_when_there_is_a_gateway() {
     let connection = bench.connect();
     bench.register(connection, "r1");
     bench.heartbeat(connection);
-    bench.assert_breaches(&[Breach::WrongSocket {
-        message: "heartbeat".into(),
-        role: Role::Controller,
-    }]);
+    bench.assert_breaches(&[Breach::WrongSocket { message: "heartbeat".into(), role: Role::Controller }]);
 }
 
 #[test]
@@ -278,18 +177,11 @@ fn json_pings_and_pongs() {
     bench.say(connection, "pong", Some(&id), payload.clone());
     bench.assert_breaches(&[]);
     bench.say(connection, "pong", Some(&id), payload);
-    bench.assert_breaches(&[Breach::Unasked {
-        message: "pong".into(),
-    }]);
+    bench.assert_breaches(&[Breach::Unasked { message: "pong".into() }]);
     bench.say(connection, "pong", None, json!({}));
     bench.assert_breaches(&[
-        Breach::RequestIdMissing {
-            message: "pong".into(),
-        },
-        Breach::FieldMissing {
-            message: "pong".into(),
-            field: "timestamp".into(),
-        },
+        Breach::RequestIdMissing { message: "pong".into() },
+        Breach::FieldMissing { message: "pong".into(), field: "timestamp".into() },
     ]);
 }
 
@@ -302,16 +194,12 @@ fn one_fallback_for_each_unknown_type() {
         "original_request_id": "u",
     });
     bench.say(connection, "protocol_fallback", None, payload.clone());
-    bench.assert_breaches(&[Breach::Unasked {
-        message: "protocol_fallback".into(),
-    }]);
+    bench.assert_breaches(&[Breach::Unasked { message: "protocol_fallback".into() }]);
     bench.plane.send_unknown(connection);
     bench.say(connection, "protocol_fallback", None, payload.clone());
     bench.assert_breaches(&[]);
     bench.say(connection, "protocol_fallback", None, payload);
-    bench.assert_breaches(&[Breach::FallbackRepeated {
-        unknown_type: "future_message_v2".into(),
-    }]);
+    bench.assert_breaches(&[Breach::FallbackRepeated { unknown_type: "future_message_v2".into() }]);
 }
 
 #[test]
@@ -322,22 +210,12 @@ fn yamux_after_hello_and_acknowledgement() {
     let connection = bench.accepted(&gateway("x"));
     assert_eq!(bench.last()["payload"], hello);
     bench.say(connection, "gateway_hello_ack", None, hello.clone());
-    bench
-        .plane
-        .receive(bench.now, connection, Incoming::Binary(vec![0, 1]));
+    bench.plane.receive(bench.now, connection, Incoming::Binary(vec![0, 1]));
     bench.drain();
-    assert_eq!(
-        bench.other,
-        [Output::Mux {
-            connection,
-            bytes: vec![0, 1]
-        }]
-    );
+    assert_eq!(bench.other, [Output::Mux { connection, bytes: vec![0, 1] }]);
     bench.assert_breaches(&[]);
     bench.say(connection, "gateway_hello_ack", None, hello);
-    bench.assert_breaches(&[Breach::Unasked {
-        message: "gateway_hello_ack".into(),
-    }]);
+    bench.assert_breaches(&[Breach::Unasked { message: "gateway_hello_ack".into() }]);
 }
 
 #[test]
@@ -345,28 +223,11 @@ fn unknown_types_text_garbage_and_words_after_close() {
     let (mut bench, connection) = Bench::online();
     bench.say(connection, "status", Some("x"), json!({}));
     bench.say(connection, "tcp_tunnel_data", Some("x"), json!({}));
-    bench.assert_breaches(&[
-        Breach::TypeUnknown("status".into()),
-        Breach::Unasked {
-            message: "tcp_tunnel_data".into(),
-        },
-    ]);
-    bench
-        .plane
-        .receive(bench.now, connection, Incoming::Text("{".into()));
-    assert!(matches!(
-        bench.plane.violations().last().unwrap().breach,
-        Breach::NotJson(_)
-    ));
+    bench.assert_breaches(&[Breach::TypeUnknown("status".into()), Breach::Unasked { message: "tcp_tunnel_data".into() }]);
+    bench.plane.receive(bench.now, connection, Incoming::Text("{".into()));
+    assert!(matches!(bench.plane.violations().last().unwrap().breach, Breach::NotJson(_)));
     bench.plane.clear_violations();
-    bench.plane.receive(
-        bench.now,
-        connection,
-        Incoming::Close {
-            code: 1000,
-            reason: String::new(),
-        },
-    );
+    bench.plane.receive(bench.now, connection, Incoming::Close { code: 1000, reason: String::new() });
     bench.heartbeat(connection);
     bench.assert_breaches(&[Breach::AfterClose]);
 }
