@@ -204,8 +204,10 @@ tunnel_curl() { # PATH CURL-ARGUMENT...
 bearer=(-H "Authorization: Bearer $token")
 
 # ------------------------------------------------------------------------------------------------------------------ checks
+registered_or_over() { grep -q "Agent registered successfully via WebSocket" "$work/agent.log" || is_over $agent_pid; }
 registered() {
-    wait_until 15 grep -q "Agent registered successfully via WebSocket" "$work/agent.log" || fail "not within 15 s"
+    wait_until 15 registered_or_over || fail "not within 15 s"
+    ! is_over $agent_pid || fail "the agent has ended"
     echo "$((($(micros) - agent_begun) / 1000)) ms after the start, process and all"
 }
 
@@ -271,7 +273,7 @@ ended_well() { # MILLISECONDS EXIT-CODE
 }
 
 check registered registered
-[ "$failed" = 0 ] || exit 1
+[ "$failed" = 0 ] || { echo "$passed passed, $failed failed"; exit 1; }
 # shellcheck disable=SC2034 # for the checks
 idle=$(memory $agent_pid VmRSS)
 checks
