@@ -187,3 +187,84 @@ fn text(data: Option<&Object>, key: &str) -> Option<String> {
 fn decoded(data: Option<&Object>, key: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(text(data, key)?).ok()?).ok().filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Cluster;
+    use crate::kubeconfig::{ApiServer, ClusterAccess, Credentials, Source};
+    use devkube::{DevKube, Options, Token};
+    use serde_json::json;
+
+    /// Runs `test` against an API server with the state's objects in its namespace `default`.
+    fn with_kube<T: Future<Output = ()>>(token: Token, test: impl FnOnce(std::rc::Rc<DevKube>, Objects) -> T) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let secret = token.token.clone();
+            let kube = DevKube::start(Options { tokens: vec![token], ..Options::default() }).await.unwrap();
+            let access = ClusterAccess {
+                server: ApiServer { secure: false, host: "127.0.0.1".into(), port: kube.addr().port(), base_path: String::new() },
+                tls_server_name: None,
+                ca_pem: None,
+                insecure_skip_verify: false,
+                credentials: Credentials { token: Some(Secret::new(secret)), ..Credentials::default() },
+                namespace: None,
+                source: Source::InCluster,
+            };
+            let client = Cluster::new(&access).unwrap().own;
+            let objects = Objects { client, namespace: "default".into(), configmap: "state".into(), secret: "secrets".into() };
+            test(std::rc::Rc::new(kube), objects).await;
+        });
+    }
+
+    fn saved() -> Saved {
+        Saved {
+            agent_id: Some("agent-1".into()),
+            cluster_id: Some("c".into()),
+            gateway_url: Some("wss://g".into()),
+            cluster_token: Some(Secret::new("t")),
+            ca_data: Some("cGVt".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_with_the_keys_of_the_go_agent() {
+        with_kube(Token::admin("t", "agent"), async |kube, objects| {
+            assert_eq!(objects.read().await.unwrap(), Saved::default());
+            objects.write(&saved()).await.unwrap();
+            assert_eq!(objects.read().await.unwrap(), saved());
+            let configmap = kube.get("configmaps", "default", "state").unwrap();
+            assert_eq!(configmap["data"], json!({"agent_id": "agent-1", "cluster_id": "c", "gateway_ws_url": "wss://g"}));
+            let secret = kube.get("secrets", "default", "secrets").unwrap();
+            assert_eq!(secret["data"], json!({"cluster_token": "dA==", "cluster_cert_data": "Y0dWdA=="}));
+        });
+    }
+
+    #[test]
+    fn what_others_keep_there_stays_and_what_is_there_is_not_written_again() {
+        with_kube(Token::admin("t", "agent"), async |kube, objects| {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "state", "namespace": "default"},
+                "data": {"agent_id": "agent-1", "theirs": "1"}});
+            kube.put(object).unwrap();
+            objects.write(&saved()).await.unwrap();
+            let configmap = kube.get("configmaps", "default", "state").unwrap();
+            assert_eq!(configmap["data"]["theirs"], "1");
+            assert_eq!(configmap["data"]["cluster_id"], "c");
+            kube.clear_requests();
+            objects.write(&saved()).await.unwrap();
+            assert!(kube.requests().iter().all(|request| request.method == "GET"), "nothing changed, nothing written");
+        });
+    }
+
+    #[test]
+    fn an_agent_without_the_right_to_secrets_is_still_the_same_agent() {
+        with_kube(Token::read_only("t", "agent"), async |kube, objects| {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "state", "namespace": "default"},
+                "data": {"agent_id": "agent-1", "cluster_id": "c"}});
+            kube.put(object).unwrap();
+            let read = objects.read().await.unwrap();
+            assert_eq!((read.agent_id.as_deref(), read.cluster_id.as_deref()), (Some("agent-1"), Some("c")));
+            assert!(matches!(objects.write(&saved()).await, Err(StateError::Status(403))));
+        });
+    }
+}

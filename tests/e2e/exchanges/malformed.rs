@@ -162,3 +162,25 @@ fn b49_other_nonsense_harms_nobody() {
     drop(watch);
     rig.finish();
 }
+
+#[test]
+fn b49_a_session_message_in_place_of_the_binary_body() {
+    let rig = Rig::start();
+    let text = envelope("p", with(payload(true), "body_binary", true));
+    let stream = rig.bed.plane.request_raw("p", &text).unwrap();
+    // A ping and its pong, and nothing else.
+    rig.settle();
+    let started = std::time::Instant::now();
+    assert!(refusal(stream, true).starts_with("bad_request: "));
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "it is not waited out");
+    rig.finish();
+}
+
+#[test]
+fn b49_a_request_of_too_many_values_is_answered() {
+    let rig = Rig::start();
+    let text = envelope("many", with(payload(true), "body", (0..70_000).collect::<Vec<u32>>()));
+    let stream = rig.bed.plane.request_raw("many", &text).unwrap();
+    assert!(refusal(stream, true).starts_with("bad_request: "));
+    rig.finish();
+}

@@ -45,3 +45,12 @@ fn b64_a_broken_state_is_told_and_replaced() {
     assert_eq!(saved(&agent, &bed), bed.cluster_id());
     finish(agent, &bed);
 }
+
+#[test]
+fn b18_the_state_is_saved_before_the_end() {
+    let bed = bed();
+    let agent = bed.agent().online();
+    finish(agent, &bed);
+    let text = std::fs::read_to_string(bed.state_file()).unwrap();
+    assert!(text.contains(&bed.cluster_id()), "{text}");
+}
