@@ -59,7 +59,7 @@ impl fmt::Display for OwnError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(error) => write!(formatter, "{error}"),
-            Self::Timeout => formatter.write_str("no answer within 5s"),
+            Self::Timeout => formatter.write_str("no answer in time"),
             Self::Body(error) => write!(formatter, "{error}"),
             Self::TooLarge => formatter.write_str("the answer is larger than 2 MiB"),
             Self::Token(error) => write!(formatter, "the token cannot be read: {error}"),

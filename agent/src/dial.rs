@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeops_agent_core::session::{Attempt, Endpoint, Failure};
+use pipeops_agent_core::timestamp;
 use rustls::ClientConfig;
 use tungstenite::http::{HeaderValue, Request, Uri};
 
+use crate::clock::wall_millis;
 use crate::config::{ApiUrl, Config, TokenError, TokenSource, read_token};
 use crate::connect::{ConnectError, Remote};
 use crate::link::{Link, UpgradeError};
@@ -152,12 +154,8 @@ fn connect_failure(error: &ConnectError) -> Failure {
 fn upgrade_failure(error: UpgradeError) -> Failure {
     match error {
         UpgradeError::Handshake(tungstenite::Error::Http(response)) => {
-            let retry_after = response
-                .headers()
-                .get("retry-after")
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| text.trim().parse().ok())
-                .map(Duration::from_secs);
+            let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            let retry_after = header.and_then(|text| retry_after(text, wall_millis()));
             Failure::Refused { status: response.status().as_u16(), retry_after }
         }
         UpgradeError::Handshake(error) => transport(&format!("the server did not answer as a WebSocket server: {error}")),
@@ -166,6 +164,15 @@ fn upgrade_failure(error: UpgradeError) -> Failure {
         }
         UpgradeError::Io(error) => transport(&format!("the connection broke during the upgrade: {error}")),
     }
+}
+
+/// Seconds, or a date.
+fn retry_after(text: &str, now_millis: u64) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    timestamp::parse_http_date(text).map(|at| Duration::from_millis(at.saturating_sub(now_millis)))
 }
 
 #[cfg(test)]
@@ -185,6 +192,20 @@ mod tests {
             },
             allow_plaintext: false,
             agent_version: "1.2.3+x",
+        }
+    }
+
+    #[test]
+    fn b53_retry_after_is_a_number_or_a_date() {
+        let now = 784_111_770_000;
+        for (text, expected) in [
+            (" 7 ", Some(Duration::from_secs(7))),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::from_secs(7))),
+            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(Duration::ZERO)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after(text, now), expected, "{text}");
         }
     }
 

@@ -20,6 +20,8 @@ use crate::secret::Secret;
 
 /// How long the start waits for the state when the API server cannot be asked.
 const LOAD_LIMIT: Duration = Duration::from_secs(8);
+/// How long it waits for one answer.
+const READ_LIMIT: Duration = Duration::from_secs(3);
 /// Between tries to read and to write.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -106,9 +108,11 @@ impl Store {
     async fn load_patiently(&self) -> Result<Saved, StateError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.read().await {
-                Err(error) if error.is_passing() => debug!(error = error.to_string(); "State cannot be read yet"),
-                result => return result,
+            // A server that refuses may be starting. One that says nothing will say nothing for long.
+            match tokio::time::timeout(READ_LIMIT, self.read()).await {
+                Ok(Err(error)) if error.is_passing() => debug!(error = error.to_string(); "State cannot be read yet"),
+                Ok(result) => return result,
+                Err(_) => return Err(StateError::Request(OwnError::Timeout)),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -1,4 +1,4 @@
-//! The two notations of time on the wire: RFC 3339 and Go's durations. Pure text; nobody here knows what time it is.
+//! The notations of time on the wire: RFC 3339, the dates of HTTP, and Go's durations. Pure text; nobody here knows what time it is.
 
 use core::time::Duration;
 
@@ -48,6 +48,21 @@ pub fn parse(text: &str) -> Option<u64> {
     };
     let seconds = days_from_1970(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second;
     seconds.checked_add_signed(-offset_minutes * 60)?.checked_mul(1000)?.checked_add(millis)
+}
+
+/// Reads the date of an HTTP header in its only current form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7), as
+/// milliseconds since 1970.
+#[must_use]
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.trim().split_once(", ")?;
+    let mut words = rest.split(' ');
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if words.next() != Some("GMT") || words.next().is_some() || day.len() != 2 || year.len() != 4 {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    parse(&alloc::format!("{year}-{month:02}-{day}T{time}Z"))
 }
 
 /// Days between 1970-01-01 and a date of the Gregorian calendar, counted in years that begin in March.
@@ -118,6 +133,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse(text), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_dates() {
+        for (text, millis) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777_000)),
+            ("Sun, 6 Nov 1994 08:49:37 GMT", None),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("soon", None),
+        ] {
+            assert_eq!(parse_http_date(text), millis, "{text}");
         }
     }
 

@@ -107,8 +107,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused { status, .. } => write!(formatter, "the server answered the upgrade with status {status}"),
             Self::Transport { text } => formatter.write_str(text),
-            Self::Closed { code: 1006, reason } if reason.is_empty() => {
-                formatter.write_str("websocket: close 1006 (abnormal closure): unexpected EOF")
+            // The end without a close frame has one text that people search for, whatever the network calls it.
+            Self::Closed { code: 1006, reason } => {
+                formatter.write_str("websocket: close 1006 (abnormal closure): unexpected EOF")?;
+                if reason.is_empty() { Ok(()) } else { write!(formatter, " ({reason})") }
             }
             Self::Closed { code, reason } => {
                 write!(formatter, "websocket: close {code} ({})", close_name(*code))?;
