@@ -16,6 +16,8 @@
 
 mod heartbeat;
 mod io;
+mod online;
+mod registering;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -283,102 +285,6 @@ impl Session {
         }
     }
 
-    fn send_register_if_due(&mut self) {
-        if let Phase::Registering { sent, send_by, .. } = &mut self.phase
-            && !*sent
-            && (self.facts_ready || self.now >= *send_by)
-        {
-            *sent = true;
-            self.outputs.push_back(Output::Register(self.attempt));
-        }
-    }
-
-    fn on_registered(&mut self, registration: Registration) {
-        let Phase::Registering { sent: true, .. } = self.phase else {
-            let attempt = self.attempt;
-            return self.event(Event::Stale(attempt));
-        };
-        let known = self.cluster_to_resume().is_some_and(|cluster| cluster == registration.cluster_id);
-        self.cluster = Some(registration.cluster_id.clone());
-        self.fresh = false;
-        let gateway = registration.gateway_url.clone();
-        let uuid = registration.cluster_uuid.clone().unwrap_or_else(|| registration.cluster_id.clone());
-        self.event(Event::Registered { known, registration });
-        match gateway {
-            None => self.go_online(),
-            Some(url) => {
-                self.outputs.push_back(Output::Close(self.attempt, CloseCode::Normal));
-                self.dial(Endpoint::Gateway { url, cluster_uuid: uuid });
-            }
-        }
-    }
-
-    fn on_register_in_progress(&mut self) {
-        let extension = self.now + self.config.registration;
-        if let Phase::Registering { deadline, limit, .. } = &mut self.phase {
-            *deadline = extension.min(*limit).max(*deadline);
-        }
-    }
-
-    fn go_online(&mut self) {
-        self.was_online = true;
-        self.phase = Phase::Online(Online {
-            since: self.now,
-            stable: false,
-            next_ping: self.now + self.config.ping,
-            heard: self.now,
-            pulse: Pulse::new(self.now),
-        });
-        self.enter_state(State::Connected);
-        self.beat();
-    }
-
-    fn on_heard(&mut self) {
-        let now = self.now;
-        if let Phase::Online(online) = &mut self.phase {
-            online.heard = now;
-            let step = online.pulse.on_heard();
-            self.take_step(step);
-        }
-    }
-
-    fn on_acknowledged(&mut self) {
-        self.acknowledges = true;
-        if let Phase::Online(online) = &mut self.phase {
-            let step = online.pulse.on_acknowledged();
-            self.take_step(step);
-        }
-    }
-
-    fn on_written(&mut self, beat: Beat) {
-        let (now, acknowledges) = (self.now, self.acknowledges);
-        if let Phase::Online(online) = &mut self.phase {
-            let step = online.pulse.on_written(now, beat, acknowledges, self.config.heartbeat);
-            self.take_step(step);
-        }
-    }
-
-    fn beat(&mut self) {
-        let now = self.now;
-        if let Phase::Online(online) = &mut self.phase {
-            let beat = online.pulse.start(now);
-            self.outputs.push_back(Output::Heartbeat(self.attempt, beat));
-        }
-    }
-
-    fn take_step(&mut self, step: Step) {
-        match step {
-            Step::Nothing => {}
-            Step::Succeeded => self.event(Event::HeartbeatSucceeded),
-            Step::Beat => self.beat(),
-            Step::Retry { error, retry, after } => self.event(Event::HeartbeatFailed { error, retry, after }),
-            Step::GiveUp { error } => {
-                self.event(Event::HeartbeatsExhausted { error });
-                self.lose(Failure::HeartbeatsFailed);
-            }
-        }
-    }
-
     fn on_refused(&mut self, about_register: bool, text: String) {
         let unknown_cluster = says_not_registered(&text);
         let now = self.now;
@@ -479,26 +385,6 @@ impl Session {
             | Phase::Closing { .. }
             | Phase::Stopped => {}
         }
-    }
-
-    fn on_online_timeout(&mut self) {
-        let now = self.now;
-        let Phase::Online(online) = &mut self.phase else {
-            return;
-        };
-        if now.since(online.heard) >= self.config.liveness {
-            return self.lose(Failure::Silent);
-        }
-        if !online.stable && now.since(online.since) >= self.config.stable {
-            online.stable = true;
-            self.backoff.reset();
-        }
-        if now >= online.next_ping {
-            online.next_ping = now + self.config.ping;
-            self.outputs.push_back(Output::Ping(self.attempt));
-        }
-        let step = online.pulse.on_timeout(now);
-        self.take_step(step);
     }
 
     fn on_shutdown(&mut self) {
