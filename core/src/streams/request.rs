@@ -59,7 +59,7 @@ impl Streams {
             reason: "Forbidden",
             message: alloc::format!("the agent's policy does not allow this: {refusal} (rule {})", refusal.rule()),
         };
-        let upgrade = request.upgrade || request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("upgrade"));
+        let upgrade = request.upgrade || policy::asks_for_upgrade(&request.headers);
         if upgrade {
             return Decision::Refuse(UpstreamError::Unsupported("this version of the agent does not carry upgraded connections"));
         }
