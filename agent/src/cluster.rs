@@ -108,20 +108,12 @@ impl Cluster {
 impl OwnClient {
     /// The agent's own bearer token, where it has one: what a registration hands to the plane.
     pub(crate) fn token(&self) -> Option<Secret> {
-        match &self.token {
-            Token::None => None,
-            Token::Value(token) => Some(token.clone()),
-            Token::File(path) => read_token(path).ok(),
-        }
+        self.token.read().ok().flatten()
     }
 
     /// Sends a request with the agent's token.
     pub(crate) async fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer, OwnError> {
-        let token = match &self.token {
-            Token::None => None,
-            Token::Value(token) => Some(token.clone()),
-            Token::File(path) => Some(read_token(path).map_err(OwnError::Token)?),
-        };
+        let token = self.token.read().map_err(OwnError::Token)?;
         self.request_as(token.as_ref(), method, path, body).await
     }
 
@@ -190,7 +182,13 @@ impl OwnClient {
     }
 }
 
-fn read_token(path: &std::path::Path) -> std::io::Result<Secret> {
-    let text = std::fs::read_to_string(path)?;
-    Ok(Secret::new(text.trim()))
+impl Token {
+    /// The token as it is now.
+    fn read(&self) -> std::io::Result<Option<Secret>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Value(token) => Ok(Some(token.clone())),
+            Self::File(path) => std::fs::read_to_string(path).map(|text| Some(Secret::new(text.trim()))),
+        }
+    }
 }

@@ -148,22 +148,17 @@ impl Driver {
     }
 
     fn on_reports(&mut self, first: streams::Input) {
-        let mut next = Some(first);
-        for _ in 0..BATCH {
-            let Some(report) = next.take() else { break };
-            if let Some(upstreams) = &mut self.parts.upstreams {
-                upstreams.note(&report);
-            }
-            self.handle(Input::Upstream(report));
-            self.carry_out();
-            next = self.parts.reports.try_recv().ok();
+        self.on_report(first);
+        for _ in 1..BATCH {
+            let Ok(report) = self.parts.reports.try_recv() else { break };
+            self.on_report(report);
         }
-        if let Some(report) = next {
-            if let Some(upstreams) = &mut self.parts.upstreams {
-                upstreams.note(&report);
-            }
-            self.handle(Input::Upstream(report));
-        }
+    }
+
+    fn on_report(&mut self, report: streams::Input) {
+        self.upstream(|upstreams| upstreams.note(&report));
+        self.handle(Input::Upstream(report));
+        self.carry_out();
     }
 
     fn on_dialled(&mut self, dialled: Dialled) {
