@@ -141,9 +141,12 @@ fn clients_are_not_read_on_purpose() {
     let mut agent = Agent::online(&plane);
     plane.set_faults(|faults| faults.stop_reading_clients = true).unwrap();
     let head = "GET /a HTTP/1.1\nHost: kube\nConnection: Upgrade\nUpgrade: x";
-    let _client = send(plane.kube_url(), plane.ca_pem(), head, b"early");
+    let client = send(plane.kube_url(), plane.ca_pem(), head, b"");
     let (id, _) = agent.request();
     agent.switch(&id, json!({}));
+    let mut client = read_head(client).into_stream();
+    client.get_mut().write_all(b"early").unwrap();
+    client.get_mut().flush().unwrap();
     let answer = plane.request(ProxyRequest::get("/fence")).unwrap();
     // Nothing of the client came before the fence.
     let fence = agent.envelope();
