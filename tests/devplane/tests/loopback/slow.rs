@@ -4,9 +4,10 @@ use std::io::{BufReader, ErrorKind, Write};
 use std::thread;
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use devplane::plane::ProxyRequest;
 use devplane::{DevPlaneHandle, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 
@@ -16,7 +17,7 @@ use super::{LIMIT, assert_clean, start};
 
 const PIECE: usize = 32 * 1024;
 /// Far more than the plane and the sockets' buffers take.
-const PIECES: usize = 1000;
+const PIECES: usize = 700;
 
 fn impatient() -> Options {
     Options { client_patience: Duration::from_millis(50), ..Options::default() }
@@ -24,6 +25,15 @@ fn impatient() -> Options {
 
 fn given_up(plane: &DevPlaneHandle) -> u64 {
     plane.with_plane(|plane| plane.records().given_up.total()).unwrap()
+}
+
+/// Sends the same message many times.
+fn flood(agent: &mut Agent, kind: &str, id: &str, payload: Value) {
+    let envelope = json!({"type": kind, "request_id": id, "payload": payload, "timestamp": "2026-11-23T00:21:49Z"});
+    let message = Message::text(envelope.to_string());
+    for _ in 0..PIECES {
+        agent.message(message.clone());
+    }
 }
 
 /// The connection is over before anything is read from it.
@@ -108,9 +118,8 @@ fn upgraded_clients_that_do_not_read_are_given_up() {
         agent.switch(&id, json!({"Upgrade": ["x"], "Connection": ["Upgrade"]}));
         let answer = read_head(client);
         assert_eq!(answer.status, 101);
-        for _ in 0..PIECES {
-            agent.frame(&id, 2, &[0; PIECE]);
-        }
+        let data = STANDARD.encode([&[2_u8][..], &[0; PIECE]].concat());
+        flood(&mut agent, "proxy_websocket_data", &id, json!({"stream_id": id, "request_id": id, "data": data}));
         assert_eq!(agent.expect("ws_close")["request_id"], id.as_str());
         assert_eq!(given_up(&plane), 1);
         assert_cut(answer.into_stream());
@@ -126,9 +135,8 @@ fn clients_that_do_not_read_an_answer_are_given_up() {
     let (id, _) = agent.request();
     agent.head(&id, 200, json!(null));
     let answer = read_head(client);
-    for _ in 0..PIECES {
-        agent.chunk(&id, &[0; PIECE]);
-    }
+    let data = STANDARD.encode([0; PIECE]);
+    flood(&mut agent, "proxy_response_chunk", &id, json!({"data": data, "encoding": "base64", "size": PIECE}));
     assert_eq!(agent.expect("proxy_cancel")["request_id"], id.as_str());
     assert_eq!(given_up(&plane), 1);
     assert_cut(answer.into_stream());
