@@ -224,7 +224,7 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             ..session::Config::default()
         },
         limits: Limits { ceiling: config.limits.buffer_bytes, exchanges: config.limits.max_exchanges, ..Limits::default() },
-        policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation },
+        policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation, ..policy::Policy::default() },
         identity: Identity {
             agent_id: agent_id.into(),
             cluster_name: config.agent.cluster_name.clone(),
