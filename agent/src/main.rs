@@ -18,6 +18,7 @@ mod logger;
 mod messages;
 mod report;
 mod secret;
+mod services;
 mod signal;
 mod start;
 mod state;

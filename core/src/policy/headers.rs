@@ -31,16 +31,6 @@ pub fn is_hop_by_hop(name: &str, headers: &[Header]) -> bool {
             .any(|named| named.trim().eq_ignore_ascii_case(name))
 }
 
-/// Whether the headers ask for another protocol on the same connection. `Upgrade` alone is enough: there are gateways that drop
-/// `Connection` on the way. An offer of HTTP/2 in clear text is one that every server may ignore, and so do we.
-#[must_use]
-pub fn asks_for_upgrade(headers: &[Header]) -> bool {
-    let upgrades = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("upgrade"));
-    upgrades
-        .flat_map(|header| header.value.split(','))
-        .any(|token| !token.trim().is_empty() && !token.trim().eq_ignore_ascii_case("h2c"))
-}
-
 /// What came of the headers of a request to the Kubernetes API.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Authorized {
@@ -172,15 +162,6 @@ mod tests {
         let Ok(Authorized::Headers(kept)) = policy.kubernetes_headers(&sent) else { panic!("refused") };
         let names: Vec<&str> = kept.iter().map(|h| h.name.as_str()).collect();
         assert_eq!(names, ["authorization", "Accept"]);
-    }
-
-    #[test]
-    fn an_upgrade_is_anything_but_http2_in_clear_text() {
-        for (value, expected) in [("websocket", true), ("SPDY/3.1", true), ("h2c", false), ("h2c, websocket", true), ("", false)]
-        {
-            assert_eq!(asks_for_upgrade(&[header("Upgrade", value)]), expected, "{value}");
-        }
-        assert!(!asks_for_upgrade(&[header("Connection", "Upgrade")]));
     }
 
     #[test]
