@@ -22,20 +22,6 @@ const CHUNK: &[Field] =
     &[required("data", Kind::Text), required("encoding", Kind::OneOf(&["base64"])), required("size", Kind::Count)];
 const ABORT: &[Field] = &[required("error", Kind::Filled)];
 const ERROR: &[Field] = &[required("error", Kind::Filled), optional("request_id", Kind::Filled)];
-const SOCKET_DATA: &[Field] = &[
-    required("stream_id", Kind::Filled),
-    required("data", Kind::Filled),
-    optional("request_id", Kind::Filled),
-    optional("message_type", Kind::Count),
-];
-const SOCKET_CLOSE: &[Field] = &[
-    required("stream_id", Kind::Filled),
-    optional("request_id", Kind::Filled),
-    optional("code", Kind::Count),
-    optional("reason", Kind::Text),
-    optional("error", Kind::Text),
-];
-
 /// The form an answer has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -69,12 +55,23 @@ pub(super) struct Exchange {
     /// The plane has cancelled it: answers under way are let pass, but nobody waits for them.
     pub(super) cancelled: bool,
     pub(super) form: Form,
+    /// The request asked to leave HTTP.
+    pub(super) upgrade: bool,
     pub(super) phase: Phase,
 }
 
 impl Exchange {
     pub(super) fn new(wire_id: String, connection: ConnectionId, form: Form) -> Self {
-        Self { wire_id, connection, data_key: false, long_names: false, cancelled: false, form, phase: Phase::BeforeHead }
+        Self {
+            wire_id,
+            connection,
+            data_key: false,
+            long_names: false,
+            cancelled: false,
+            form,
+            upgrade: false,
+            phase: Phase::BeforeHead,
+        }
     }
 
     pub(super) fn is_socket(&self) -> bool {
@@ -145,6 +142,7 @@ impl Exchange {
             }
         };
         if status == 101 {
+            self.expect_asked(breaches);
             self.phase = Phase::Upgraded { ended: true };
             return vec![Part::Head { status, headers }];
         }
@@ -163,6 +161,9 @@ impl Exchange {
         }
         let status = self.status(payload.get("status").and_then(Value::as_i64).unwrap_or(0), breaches);
         self.phase = if status == 101 { Phase::Upgraded { ended: false } } else { Phase::Body };
+        if status == 101 {
+            self.expect_asked(breaches);
+        }
         vec![Part::Head { status, headers: read_headers(payload.get("headers")) }]
     }
 
@@ -221,34 +222,6 @@ impl Exchange {
             self.expect(Form::Buffered, kind, breaches);
         }
         vec![Part::Error(error_text(payload))]
-    }
-
-    fn socket_data(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
-        check(kind, payload, SOCKET_DATA, breaches);
-        self.expect_socket(kind, payload, breaches);
-        let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
-        let Some(data) = self.decode(kind, text, breaches) else {
-            return Vec::new();
-        };
-        match data.split_first() {
-            Some((&opcode @ (1 | 2 | 8 | 9 | 10), rest)) => {
-                let announced = payload.get("message_type").and_then(Value::as_u64);
-                if announced.is_some_and(|announced| announced != u64::from(opcode)) {
-                    breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
-                }
-                vec![Part::Frame { opcode, data: rest.to_vec() }]
-            }
-            _ => {
-                breaches.push(Breach::FrameWrong { id: self.wire_id.clone() });
-                Vec::new()
-            }
-        }
-    }
-
-    fn socket_close(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
-        check(kind, payload, SOCKET_CLOSE, breaches);
-        self.expect_socket(kind, payload, breaches);
-        vec![Part::Closed]
     }
 }
 

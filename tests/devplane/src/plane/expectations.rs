@@ -25,9 +25,18 @@ impl Exchange {
         }
     }
 
+    /// Only a request that asked for it gets 101.
+    pub(super) fn expect_asked(&self, breaches: &mut Vec<Breach>) {
+        if !self.upgrade && self.form != Form::Any {
+            breaches.push(Breach::StatusWrong { id: self.wire_id.clone(), status: 101 });
+        }
+    }
+
     pub(super) fn expect_socket(&self, message: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) {
         if !self.is_socket() && self.form != Form::Any {
-            breaches.push(Breach::AnswerForm { message: message.into(), id: self.wire_id.clone() });
+            let (message, id) = (message.to_owned(), self.wire_id.clone());
+            let early = self.upgrade && self.phase == Phase::BeforeHead;
+            breaches.push(if early { Breach::BeforeHead { message, id } } else { Breach::AnswerForm { message, id } });
         }
         for name in ["stream_id", "request_id"] {
             self.check_inner_id(message, payload, name, breaches);

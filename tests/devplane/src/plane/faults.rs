@@ -43,6 +43,10 @@ pub struct Faults {
     pub stop_reading: bool,
     /// After accepting a connection, read nothing from it for this time.
     pub slow_reader: Option<u64>,
+    /// Read nothing from clients of the front doors while set: neither bodies nor upgraded connections.
+    pub stop_reading_clients: bool,
+    /// Wait this long before each piece (32 KiB at most) that is read from such a client.
+    pub client_pause: u64,
 }
 
 /// An HTTP answer in place of the upgrade.

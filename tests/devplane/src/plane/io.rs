@@ -80,7 +80,7 @@ pub enum Incoming {
 }
 
 /// A piece of an answer, in order. `End`, `Abort`, `Error` and `Closed` are last; after a status of 101, `End` is
-/// not reported and `Frame`s follow until `Closed`, `Abort` or `Error`.
+/// not reported and `Frame`s follow until `Closed`, `Abort` or `Error`. `Backpressure` may come at any time before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Head {
@@ -93,13 +93,18 @@ pub enum Part {
     Abort(String),
     /// `proxy_error`.
     Error(String),
-    /// A frame of a proxied WebSocket.
+    /// A frame of a proxied WebSocket, or bytes of another upgraded connection.
     Frame {
         opcode: u8,
         data: Vec<u8>,
     },
-    /// The proxied WebSocket is over.
-    Closed,
+    /// The agent says that it cannot take what comes; the reason.
+    Backpressure(String),
+    /// The upgraded connection is over. The code is missing where the agent gave none (`ws_start`).
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
 }
 
 impl Part {
@@ -107,8 +112,8 @@ impl Part {
     #[must_use]
     pub fn is_last(&self) -> bool {
         match self {
-            Self::End | Self::Abort(_) | Self::Error(_) | Self::Closed => true,
-            Self::Head { .. } | Self::Chunk(_) | Self::Frame { .. } => false,
+            Self::End | Self::Abort(_) | Self::Error(_) | Self::Closed { .. } => true,
+            Self::Head { .. } | Self::Chunk(_) | Self::Frame { .. } | Self::Backpressure(_) => false,
         }
     }
 }

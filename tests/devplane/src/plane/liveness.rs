@@ -103,7 +103,7 @@ impl Plane {
         }
     }
 
-    pub(super) fn backpressure(&mut self, message: &Message, breaches: &mut Vec<Breach>) {
+    pub(super) fn backpressure(&mut self, connection: ConnectionId, message: &Message, breaches: &mut Vec<Breach>) {
         rules::backpressure(&message.payload, breaches);
         let (Some(id), Some(inner)) = (&message.request_id, text_of(&message.payload, "request_id")) else {
             return;
@@ -115,5 +115,6 @@ impl Plane {
         if !self.exchanges.has_existed(id) {
             breaches.push(Breach::ExchangeUnknown { message: message.kind.clone(), id: id.clone() });
         }
+        self.report_backpressure(connection, message, breaches);
     }
 }

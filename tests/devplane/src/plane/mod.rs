@@ -26,6 +26,8 @@ mod request;
 mod rest;
 mod rules;
 mod session;
+mod socket;
+mod streams;
 mod timestamp;
 mod upgrade;
 mod violation;

@@ -45,6 +45,15 @@ impl Exchanges {
         self.by_wire_id.contains_key(wire_id) || self.ended.contains_key(wire_id)
     }
 
+    pub(super) fn get(&self, id: ExchangeId) -> Option<&Exchange> {
+        self.open.get(&id)
+    }
+
+    /// The running exchange with this id on the wire.
+    pub(super) fn by_wire_id(&self, wire_id: &str) -> Option<ExchangeId> {
+        self.by_wire_id.get(wire_id).copied()
+    }
+
     fn insert(&mut self, exchange: Exchange) -> ExchangeId {
         self.next += 1;
         let id = ExchangeId(self.next);
@@ -71,7 +80,7 @@ impl Exchanges {
     }
 
     /// Marks as cancelled; too old ones are taken as ended.
-    fn cancel(&mut self, id: ExchangeId) {
+    pub(super) fn cancel(&mut self, id: ExchangeId) {
         if let Some(exchange) = self.open.get_mut(&id) {
             exchange.cancelled = true;
             self.cancelled.push_back(id);
@@ -97,6 +106,7 @@ impl Plane {
         let form = if request.streaming_answer { Form::Streaming } else { Form::Buffered };
         let mut exchange = Exchange::new(wire_id.clone(), connection, form);
         exchange.data_key = request.spelling.data;
+        exchange.upgrade = request.asks_for_upgrade();
         let id = self.add(exchange);
         let copies = if self.faults.duplicate_requests { 2 } else { 1 };
         for _ in 0..copies {
@@ -155,33 +165,6 @@ impl Plane {
         self.send(exchange.connection, "proxy_request_stream_end", Some(&exchange.wire_id), json!({}));
     }
 
-    /// A frame for a proxied WebSocket.
-    pub fn websocket_data(&mut self, id: ExchangeId, opcode: u8, bytes: &[u8]) {
-        let Some(exchange) = self.running(id) else {
-            return;
-        };
-        let mut framed = Vec::with_capacity(bytes.len() + 1);
-        framed.push(opcode);
-        framed.extend_from_slice(bytes);
-        let payload = json!({
-            "stream_id": exchange.wire_id, "request_id": exchange.wire_id,
-            "data": STANDARD.encode(framed), "message_type": opcode,
-        });
-        let kind = if exchange.long_names { "proxy_websocket_data" } else { "ws_data" };
-        self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
-    }
-
-    /// Closes a proxied WebSocket. Nothing more of it is reported.
-    pub fn websocket_close(&mut self, id: ExchangeId) {
-        let Some(exchange) = self.running(id) else {
-            return;
-        };
-        let payload = json!({"stream_id": exchange.wire_id, "request_id": exchange.wire_id});
-        let kind = if exchange.long_names { "proxy_websocket_close" } else { "ws_close" };
-        self.send(exchange.connection, kind, Some(&exchange.wire_id), payload);
-        self.exchanges.cancel(id);
-    }
-
     /// Cancels an exchange. Nothing more of it is reported.
     pub fn cancel(&mut self, id: ExchangeId) {
         let Some(exchange) = self.running(id) else {
@@ -203,6 +186,12 @@ impl Plane {
         self.exchanges.open.get(&id).map(|exchange| exchange.wire_id.as_str())
     }
 
+    /// Neither ended nor cancelled.
+    #[must_use]
+    pub fn is_running(&self, id: ExchangeId) -> bool {
+        self.running(id).is_some()
+    }
+
     /// The connection an exchange runs on.
     #[must_use]
     pub fn connection_of(&self, id: ExchangeId) -> Option<ConnectionId> {
@@ -219,6 +208,9 @@ impl Plane {
                 let parts = exchange.answer(&message.kind, &message.payload, &mut breaches);
                 let close_may_follow = message.kind == "proxy_error" && exchange.is_socket();
                 self.note_all(connection, breaches);
+                if close {
+                    self.record_late_close(connection, &message, id);
+                }
                 self.report(id, parts, close_may_follow);
             }
         }
@@ -286,7 +278,7 @@ impl Plane {
         self.exchanges.insert(exchange)
     }
 
-    fn running(&self, id: ExchangeId) -> Option<Exchange> {
+    pub(super) fn running(&self, id: ExchangeId) -> Option<Exchange> {
         self.exchanges.open.get(&id).filter(|exchange| !exchange.cancelled).cloned()
     }
 

@@ -108,6 +108,11 @@ pub struct Records {
     pub pongs: Log<(u64, ConnectionId)>,
     /// A connection of a cluster that still had one.
     pub overlaps: Log<(u64, ConnectionId)>,
+    /// `proxy_websocket_close` for an upgraded `proxy_request` that the plane has closed: an echo, which is wrong, or a
+    /// message that has crossed the plane's, which is not.
+    pub late_closes: Log<MessageRecord>,
+    /// Exchanges given up because nobody took what came for them: time and id on the wire.
+    pub given_up: Log<(u64, String)>,
     /// Messages of any kind.
     pub messages: u64,
     pub exchanges_opened: u64,
@@ -127,6 +132,8 @@ impl Records {
             pings: Log::with_limit(LIMIT),
             pongs: Log::with_limit(LIMIT),
             overlaps: Log::with_limit(LIMIT),
+            late_closes: Log::with_limit(LIMIT),
+            given_up: Log::with_limit(LIMIT),
             messages: 0,
             exchanges_opened: 0,
             exchanges_ended: 0,

@@ -28,6 +28,10 @@ pub struct ProxyRequest {
     pub namespace: Option<String>,
     pub service_name: Option<String>,
     pub service_port: Option<u16>,
+    /// The request is a WebSocket's.
+    pub is_websocket: bool,
+    /// What the client has sent right after its request to upgrade.
+    pub head_data: Vec<u8>,
     /// Further payload fields; they replace those above.
     pub extra: Map<String, Value>,
 }
@@ -64,6 +68,22 @@ impl ProxyRequest {
         Self { method: "GET".into(), path: path.into(), streaming_answer: true, ..Self::default() }
     }
 
+    /// A `GET` that asks for another protocol: any token.
+    #[must_use]
+    pub fn upgrade(path: impl Into<String>, token: &str) -> Self {
+        Self::get(path).header("Connection", "Upgrade").header("Upgrade", token)
+    }
+
+    /// A WebSocket's `GET`.
+    #[must_use]
+    pub fn websocket(path: impl Into<String>) -> Self {
+        let mut request = Self::upgrade(path, "websocket")
+            .header("Sec-Websocket-Version", "13")
+            .header("Sec-Websocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        request.is_websocket = true;
+        request
+    }
+
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), vec![value.into()]));
@@ -81,6 +101,16 @@ impl ProxyRequest {
     pub fn buffered(mut self) -> Self {
         self.streaming_answer = false;
         self
+    }
+
+    /// In any of the ways the protocol knows.
+    pub(super) fn asks_for_upgrade(&self) -> bool {
+        let flag = |name: &str| self.extra.get(name).is_some_and(|value| *value == Value::Bool(true));
+        self.is_websocket
+            || flag("is_websocket")
+            || flag("isWebSocket")
+            || self.extra.get("protocol").and_then(Value::as_str).is_some_and(|protocol| !protocol.is_empty())
+            || self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
     }
 
     pub(super) fn payload(&self, cluster_id: &str, cluster_uuid: &str) -> Value {
@@ -120,6 +150,8 @@ impl ProxyRequest {
             ("namespace", self.namespace.as_deref().map(Value::from)),
             ("service_name", self.service_name.as_deref().map(Value::from)),
             ("service_port", self.service_port.map(Value::from)),
+            ("is_websocket", self.is_websocket.then(|| true.into())),
+            ("head_data", (!self.head_data.is_empty()).then(|| STANDARD.encode(&self.head_data).into())),
         ];
         for (key, value) in options {
             if let Some(value) = value {

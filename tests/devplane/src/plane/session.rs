@@ -57,7 +57,7 @@ impl Plane {
             "pong" => self.pong(connection, &message, &mut breaches),
             "protocol_fallback" => self.fallback(connection, &message, &mut breaches),
             "gateway_hello_ack" => self.hello_ack(connection, &message, &mut breaches),
-            "backpressure" => self.backpressure(&message, &mut breaches),
+            "backpressure" => self.backpressure(connection, &message, &mut breaches),
             "tcp_tunnel_data" | "tcp_tunnel_close" | "udp_tunnel_data" => {
                 breaches.push(Breach::Unasked { message: message.kind.clone() });
             }

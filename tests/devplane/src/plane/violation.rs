@@ -146,6 +146,17 @@ pub enum Breach {
     FrameWrong {
         id: String,
     },
+    /// `message_type` is not the opcode in front of the frame.
+    MessageTypeWrong {
+        id: String,
+        opcode: u8,
+        announced: u64,
+    },
+    /// A close, ping or pong with more than 125 bytes.
+    ControlFrameTooLarge {
+        id: String,
+        length: usize,
+    },
 }
 
 impl fmt::Display for Violation {

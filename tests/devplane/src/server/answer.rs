@@ -1,67 +1,30 @@
 //! The way of an answer from the plane to whoever asked: a queue that can be awaited, or waited for with a thread.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::block::block_on_for;
 use super::orders::Control;
+use super::pressure::{Load, Pressures, Taker};
 use crate::plane::{ExchangeId, Part};
 
-/// Bytes that may wait in all answers together before agents are read no further.
-const LIMIT: usize = 4 << 20;
-
-/// How many bytes of answers nobody has taken yet.
-#[derive(Default)]
-pub(super) struct Pressure {
-    queued: AtomicUsize,
-    relieved: Notify,
-}
-
-impl Pressure {
-    pub(super) fn is_high(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) > LIMIT
-    }
-
-    /// Returns once the queues are short enough.
-    pub(super) async fn wait(&self) {
-        loop {
-            let mut relieved = std::pin::pin!(self.relieved.notified());
-            relieved.as_mut().enable();
-            if !self.is_high() {
-                return;
-            }
-            relieved.await;
-        }
-    }
-
-    fn add(&self, bytes: usize) {
-        self.queued.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn remove(&self, bytes: usize) {
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
-        if !self.is_high() {
-            self.relieved.notify_waiters();
-        }
-    }
-}
+/// Counted for every part, whatever is in it.
+const PART_COST: usize = 64;
 
 #[derive(Default)]
 struct State {
     parts: VecDeque<Part>,
-    bytes: usize,
+    load: Load,
     waker: Option<Waker>,
     finished: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
-    pressure: Arc<Pressure>,
+    pressures: Arc<Pressures>,
+    taker: Taker,
 }
 
 impl Shared {
@@ -70,7 +33,7 @@ impl Shared {
     }
 }
 
-/// The plane's end.
+/// The plane's end. The answer ends when this is dropped, if it has not before.
 pub(super) struct AnswerSink {
     shared: Arc<Shared>,
 }
@@ -79,11 +42,13 @@ impl AnswerSink {
     pub(super) fn push(&self, part: Part) {
         let waker = {
             let mut state = self.shared.lock();
-            let bytes = size(&part);
-            state.bytes += bytes;
-            state.finished |= part.is_last();
+            self.shared.pressures.grow(&self.shared.taker, &mut state.load, size(&part));
+            if part.is_last() {
+                // Nothing more comes, so what is left holds nobody up.
+                state.finished = true;
+                self.shared.pressures.clear(&self.shared.taker, &mut state.load);
+            }
             state.parts.push_back(part);
-            self.shared.pressure.add(bytes);
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -92,21 +57,38 @@ impl AnswerSink {
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.shared.lock().bytes
+        self.shared.lock().load.bytes()
     }
 
-    /// Throws away what is waiting and ends the answer.
+    pub(super) fn taker(&self) -> &Taker {
+        &self.shared.taker
+    }
+
+    /// Throws away what is waiting and ends the answer. The connection of a front door's client is ended, too.
     pub(super) fn cut(&self, reason: &str) {
         {
             let mut state = self.shared.lock();
             state.parts.clear();
-            self.shared.pressure.remove(std::mem::take(&mut state.bytes));
+            self.shared.pressures.clear(&self.shared.taker, &mut state.load);
         }
         self.push(Part::Abort(reason.to_owned()));
+        match &self.shared.taker {
+            Taker::Caller => {}
+            Taker::Client(hangup) => hangup.notify_one(),
+        }
     }
 }
 
-/// The asker's end. Dropping it before the last part cancels the exchange.
+impl Drop for AnswerSink {
+    fn drop(&mut self) {
+        let finished = self.shared.lock().finished;
+        if !finished {
+            self.push(Part::Abort("the plane has given the exchange up".to_owned()));
+        }
+    }
+}
+
+/// The asker's end. Dropping it before the last part cancels the exchange, or closes the upgraded connection.
 pub struct AnswerStream {
     exchange: ExchangeId,
     shared: Arc<Shared>,
@@ -115,8 +97,13 @@ pub struct AnswerStream {
     over: bool,
 }
 
-pub(super) fn pair(exchange: ExchangeId, pressure: Arc<Pressure>, control: Control) -> (AnswerSink, AnswerStream) {
-    let shared = Arc::new(Shared { state: Mutex::default(), pressure });
+pub(super) fn pair(
+    exchange: ExchangeId,
+    taker: Taker,
+    pressures: Arc<Pressures>,
+    control: Control,
+) -> (AnswerSink, AnswerStream) {
+    let shared = Arc::new(Shared { state: Mutex::default(), pressures, taker });
     let sink = AnswerSink { shared: Arc::clone(&shared) };
     (sink, AnswerStream { exchange, shared, control, over: false })
 }
@@ -130,6 +117,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Set unless the answer came to its proper end.
     pub error: Option<String>,
+    /// How an upgraded connection was closed, if the agent said so.
+    pub close_code: Option<u16>,
 }
 
 impl AnswerStream {
@@ -165,7 +154,7 @@ impl AnswerStream {
 
     /// Sends `proxy_cancel` if the exchange still runs.
     pub fn cancel(mut self) {
-        self.stop();
+        self.stop(Control::cancel);
     }
 
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Part>> {
@@ -177,23 +166,21 @@ impl AnswerStream {
             state.waker = Some(context.waker().clone());
             return Poll::Pending;
         };
-        let bytes = size(&part);
-        state.bytes -= bytes;
+        self.shared.pressures.shrink(&self.shared.taker, &mut state.load, size(&part));
         drop(state);
-        self.shared.pressure.remove(bytes);
         self.over = part.is_last();
         Poll::Ready(Some(part))
     }
 
-    fn stop(&mut self) {
-        let (leftover, finished) = {
+    fn stop(&mut self, end: impl FnOnce(&Control, ExchangeId)) {
+        let finished = {
             let mut state = self.shared.lock();
             state.parts.clear();
-            (std::mem::take(&mut state.bytes), state.finished)
+            self.shared.pressures.clear(&self.shared.taker, &mut state.load);
+            state.finished
         };
-        self.shared.pressure.remove(leftover);
         if !self.over && !finished {
-            self.control.cancel(self.exchange);
+            end(&self.control, self.exchange);
         }
         self.over = true;
     }
@@ -201,7 +188,7 @@ impl AnswerStream {
 
 impl Drop for AnswerStream {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(Control::abandon);
     }
 }
 
@@ -213,7 +200,8 @@ impl Answer {
                 self.headers = headers;
             }
             Part::Chunk(bytes) | Part::Frame { data: bytes, .. } => self.body.extend_from_slice(&bytes),
-            Part::End | Part::Closed => {}
+            Part::End | Part::Backpressure(_) => {}
+            Part::Closed { code, .. } => self.close_code = code,
             Part::Abort(text) | Part::Error(text) => self.error = Some(text),
         }
     }
@@ -227,8 +215,9 @@ impl Answer {
 }
 
 fn size(part: &Part) -> usize {
-    match part {
-        Part::Chunk(bytes) | Part::Frame { data: bytes, .. } => bytes.len(),
-        Part::Head { .. } | Part::End | Part::Closed | Part::Abort(_) | Part::Error(_) => 0,
-    }
+    PART_COST
+        + match part {
+            Part::Chunk(bytes) | Part::Frame { data: bytes, .. } => bytes.len(),
+            Part::Head { .. } | Part::End | Part::Backpressure(_) | Part::Closed { .. } | Part::Abort(_) | Part::Error(_) => 0,
+        }
 }

@@ -7,13 +7,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::Pressure;
 use super::codec::{Codec, End};
 use super::orders::{Control, Event};
+use super::pressure::{Group, Pressures};
 use crate::plane::ConnectionId;
 
-/// How long answers nobody takes may keep an agent from being read.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write may take.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Written at once at most, if there is more than one message.
@@ -40,6 +38,10 @@ pub(super) struct Switches {
     pub(super) silent: bool,
     /// Read nothing.
     pub(super) deaf: bool,
+    /// Read nothing from clients of the front doors.
+    pub(super) deaf_to_clients: bool,
+    /// A pause before each piece that is read from such a client.
+    pub(super) client_pause: Duration,
 }
 
 /// What a connection shares with the hub.
@@ -50,7 +52,7 @@ pub(super) struct Wiring {
     /// Ends the connection abruptly when its other end is dropped.
     pub(super) kill: oneshot::Receiver<()>,
     pub(super) switches: watch::Receiver<Switches>,
-    pub(super) pressure: Arc<Pressure>,
+    pub(super) pressures: Arc<Pressures>,
 }
 
 struct Shared {
@@ -74,11 +76,11 @@ impl Shared {
 
 /// Serves the connection to its end.
 pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(io: T, id: ConnectionId, wiring: Wiring) {
-    let Wiring { events, control, mut commands, kill, switches, pressure } = wiring;
+    let Wiring { events, control, mut commands, kill, switches, pressures } = wiring;
     let (read, mut write) = tokio::io::split(io);
     let shared =
         Shared { codec: Mutex::new(Codec::new()), flush: Notify::new(), paused_until: Mutex::new(None), pause: Notify::new() };
-    let reader = Reader { read, id, events: events.clone(), control, switches: switches.clone(), pressure };
+    let reader = Reader { read, id, events: events.clone(), control, switches: switches.clone(), pressures };
     let ended_by_reader = tokio::select! {
         () = reader.run(&shared) => true,
         () = write_all(&mut write, &mut commands, &shared, &switches) => false,
@@ -104,7 +106,7 @@ struct Reader<T> {
     events: mpsc::Sender<Event>,
     control: Control,
     switches: watch::Receiver<Switches>,
-    pressure: Arc<Pressure>,
+    pressures: Arc<Pressures>,
 }
 
 impl<T: AsyncRead> Reader<T> {
@@ -168,8 +170,10 @@ impl<T: AsyncRead> Reader<T> {
         if let Some(until) = shared.paused_until() {
             sleep_until(until).await;
         }
-        while timeout(PATIENCE, self.pressure.wait()).await.is_err() {
-            self.control.relieve();
+        for group in [Group::Callers, Group::Clients] {
+            while timeout(self.pressures.patience(group), self.pressures.wait(group)).await.is_err() {
+                self.control.relieve(group);
+            }
         }
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::front::Way;
 use super::orders::{Control, Event};
 use super::reply::ReplyBody;
+use super::speaker::Valve;
 use super::{agents, front, reply};
 use crate::plane::ProxyRequest;
 
@@ -19,7 +21,7 @@ pub struct AppRoute {
     pub cluster: Option<String>,
     /// Without a service the agent has to find the target by the host.
     pub service: Option<Service>,
-    /// `http` or `https`, as the application's user came.
+    /// `http` or `https`, as the application's user came; otherwise as the listener is.
     pub scheme: Option<String>,
 }
 
@@ -56,6 +58,7 @@ pub(super) struct Hall {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) control: Control,
     pub(super) routes: Routes,
+    pub(super) valve: Valve,
     /// How long an answer's head may take.
     pub(super) answer_limit: Duration,
 }
@@ -64,7 +67,7 @@ pub(super) struct Hall {
 pub(super) enum Kind {
     Agents,
     Kubernetes,
-    Applications,
+    Applications { tls: bool },
 }
 
 #[derive(Clone)]
@@ -74,22 +77,27 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) async fn enter(self, request: Request<Incoming>) -> Response<ReplyBody> {
+    /// `hangup` ends the connection that the request came on.
+    pub(super) async fn enter(self, request: Request<Incoming>, hangup: Arc<Notify>) -> Response<ReplyBody> {
         match self.kind {
             Kind::Agents => agents::enter(&self.hall, request).await,
-            Kind::Kubernetes => front::forward(&self.hall, request, ProxyRequest::default(), false).await,
-            Kind::Applications => {
+            Kind::Kubernetes => {
+                let way = Way { target: ProxyRequest::default(), keep_host: false, hangup };
+                front::forward(&self.hall, request, way).await
+            }
+            Kind::Applications { tls } => {
                 let host = request.headers().get(hyper::header::HOST).and_then(|host| host.to_str().ok());
                 let Some(route) = host.and_then(|host| self.hall.routes.find(host)) else {
                     return reply::failure(404, "NotFound", "no application has this host");
                 };
-                let mut target = ProxyRequest { cluster: route.cluster, scheme: route.scheme, ..ProxyRequest::default() };
+                let scheme = route.scheme.unwrap_or_else(|| if tls { "https" } else { "http" }.to_owned());
+                let mut target = ProxyRequest { cluster: route.cluster, scheme: Some(scheme), ..ProxyRequest::default() };
                 if let Some(service) = route.service {
                     target.namespace = Some(service.namespace);
                     target.service_name = Some(service.name);
                     target.service_port = Some(service.port);
                 }
-                front::forward(&self.hall, request, target, true).await
+                front::forward(&self.hall, request, Way { target, keep_host: true, hangup }).await
             }
         }
     }

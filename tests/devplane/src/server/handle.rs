@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::block::block_on;
@@ -125,6 +126,49 @@ impl DevPlaneHandle {
     /// If the server has stopped.
     pub fn body_end(&self, exchange: ExchangeId) -> Result<(), Stopped> {
         block_on(self.plane.body_end(exchange))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn send_frame(&self, exchange: ExchangeId, opcode: u8, bytes: Vec<u8>) -> Result<(), Stopped> {
+        block_on(self.plane.send_frame(exchange, opcode, bytes))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn send_frame_as(
+        &self,
+        exchange: ExchangeId,
+        kind: &str,
+        opcode: u8,
+        bytes: Vec<u8>,
+        change: Map<String, Value>,
+    ) -> Result<(), Stopped> {
+        block_on(self.plane.send_frame_as(exchange, kind, opcode, bytes, change))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn close_stream(&self, exchange: ExchangeId) -> Result<(), Stopped> {
+        block_on(self.plane.close_stream(exchange))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn close_stream_as(&self, exchange: ExchangeId, kind: &str, change: Map<String, Value>) -> Result<(), Stopped> {
+        block_on(self.plane.close_stream_as(exchange, kind, change))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn cancel(&self, exchange: ExchangeId) -> Result<(), Stopped> {
+        block_on(self.plane.cancel(exchange))
+    }
+
+    /// # Errors
+    /// If the exchange is over, or the server has stopped.
+    pub fn send_text(&self, exchange: ExchangeId, make: impl FnOnce(&str) -> String + Send + 'static) -> Result<(), Stopped> {
+        block_on(self.plane.send_text(exchange, make))
     }
 
     /// # Errors

@@ -8,10 +8,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Journal;
-use super::answer::{AnswerSink, Pressure, pair};
+use super::answer::{AnswerSink, pair};
 use super::connection::{Command, Switches, Wiring};
 use super::listener::Listeners;
 use super::orders::{Admission, Condition, Control, Event, Order};
+use super::pressure::{Group, Load, Pressures};
 use crate::plane::{ConnectionId, ExchangeId, Output, Plane, Upgrade, Verdict};
 
 /// Messages that may wait for one agent.
@@ -42,7 +43,7 @@ pub(super) struct Hub {
     sinks: BTreeMap<ExchangeId, AnswerSink>,
     waits: Vec<Wait>,
     switches: watch::Sender<Switches>,
-    pressure: Arc<Pressure>,
+    pressures: Arc<Pressures>,
     listeners: Listeners,
     journal: Option<Journal>,
 }
@@ -54,13 +55,16 @@ pub(super) struct Parts {
     pub(super) event_sender: mpsc::Sender<Event>,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) control: Control,
+    pub(super) switches: watch::Sender<Switches>,
+    /// How long a full client may hold agents up.
+    pub(super) client_patience: Duration,
     pub(super) listeners: Listeners,
     pub(super) journal: Option<Journal>,
 }
 
 impl Hub {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { plane, events, event_sender, orders, control, listeners, journal } = parts;
+        let Parts { plane, events, event_sender, orders, control, switches, client_patience, listeners, journal } = parts;
         Self {
             plane,
             started: Instant::now(),
@@ -71,8 +75,8 @@ impl Hub {
             links: BTreeMap::new(),
             sinks: BTreeMap::new(),
             waits: Vec::new(),
-            switches: watch::Sender::new(Switches::default()),
-            pressure: Arc::default(),
+            switches,
+            pressures: Arc::new(Pressures::new(client_patience)),
             listeners,
             journal,
         }
@@ -153,14 +157,18 @@ impl Hub {
                 self.links.remove(&connection);
                 self.plane.closed(now, connection);
             }
-            Event::BodyChunk { exchange, bytes, done } => {
+            Event::Say { exchange, say, done } => {
                 if let (true, Some(connection)) = (self.sinks.contains_key(&exchange), self.plane.connection_of(exchange)) {
-                    self.plane.body_chunk(exchange, &bytes);
+                    say(&mut self.plane);
                     self.settle();
-                    self.command(connection, Command::Barrier(done));
+                    if let Some(done) = done {
+                        self.command(connection, Command::Barrier(done));
+                    }
+                    if !self.plane.is_running(exchange) {
+                        self.sinks.remove(&exchange);
+                    }
                 }
             }
-            Event::BodyEnd(exchange) => self.plane.body_end(exchange),
         }
     }
 
@@ -179,7 +187,7 @@ impl Hub {
                     commands: receiver,
                     kill: killed,
                     switches: self.switches.subscribe(),
-                    pressure: Arc::clone(&self.pressure),
+                    pressures: Arc::clone(&self.pressures),
                 };
                 Admission::Accept(connection, wiring)
             }
@@ -196,10 +204,10 @@ impl Hub {
         self.plane.timeout(now);
         match order {
             Order::Act(act) => act(&mut self.plane, now),
-            Order::Open { open, reply } => {
+            Order::Open { open, taker, reply } => {
                 let opened = open(&mut self.plane, now).map(|exchange| {
                     self.log(|| format!("exchange {}: opened", exchange.0));
-                    let (sink, stream) = pair(exchange, Arc::clone(&self.pressure), self.control.clone());
+                    let (sink, stream) = pair(exchange, taker, Arc::clone(&self.pressures), self.control.clone());
                     self.sinks.insert(exchange, sink);
                     stream
                 });
@@ -214,18 +222,32 @@ impl Hub {
                 self.sinks.remove(&exchange);
                 self.plane.cancel(exchange);
             }
-            Order::Relieve => {
-                let longest = self.sinks.iter().max_by_key(|(_, sink)| sink.queued()).map(|(exchange, _)| *exchange);
-                if let Some(exchange) = longest
-                    && let Some(sink) = self.sinks.remove(&exchange)
-                {
-                    self.log(|| format!("exchange {}: nobody takes its answer", exchange.0));
-                    self.plane.cancel(exchange);
-                    sink.cut("nobody took the answer");
-                }
+            Order::Abandon(exchange) => {
+                self.log(|| format!("exchange {}: abandoned", exchange.0));
+                self.sinks.remove(&exchange);
+                self.plane.abandon(exchange);
             }
+            Order::Relieve(group) => self.relieve(now, group),
             // Handled by the caller.
             Order::Listen { .. } | Order::Stop(_) => {}
+        }
+    }
+
+    /// Gives up the caller with the longest queue, or every client whose queue is full.
+    fn relieve(&mut self, now: u64, group: Group) {
+        let of_group = self.sinks.iter().filter(|(_, sink)| sink.taker().group() == group);
+        let held_up: Vec<_> = match group {
+            Group::Callers => of_group.max_by_key(|(_, sink)| sink.queued()).map(|(exchange, _)| *exchange).into_iter().collect(),
+            Group::Clients => {
+                of_group.filter(|(_, sink)| Load::is_too_much(sink.queued())).map(|(exchange, _)| *exchange).collect()
+            }
+        };
+        for exchange in held_up {
+            if let Some(sink) = self.sinks.remove(&exchange) {
+                self.log(|| format!("exchange {}: nobody takes its answer", exchange.0));
+                self.plane.give_up(now, exchange);
+                sink.cut("nobody took the answer");
+            }
         }
     }
 
@@ -234,7 +256,13 @@ impl Hub {
         while let Some(output) = self.plane.poll_output() {
             self.carry_out(output);
         }
-        let wanted = Switches { silent: !self.plane.answers_pings(), deaf: self.plane.faults.stop_reading };
+        let faults = &self.plane.faults;
+        let wanted = Switches {
+            silent: !self.plane.answers_pings(),
+            deaf: faults.stop_reading,
+            deaf_to_clients: faults.stop_reading_clients,
+            client_pause: Duration::from_millis(faults.client_pause),
+        };
         self.switches.send_if_modified(|present| std::mem::replace(present, wanted) != wanted);
         let now = Instant::now();
         for mut wait in std::mem::take(&mut self.waits) {

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -139,10 +141,16 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, door: Door) {
             Ok(Err(_)) | Err(_) => return,
         },
     };
+    let hangup = Arc::new(Notify::new());
+    let for_requests = Arc::clone(&hangup);
     let service = service_fn(move |request| {
-        let door = door.clone();
-        async move { Ok::<_, std::convert::Infallible>(door.enter(request).await) }
+        let (door, hangup) = (door.clone(), Arc::clone(&for_requests));
+        async move { Ok::<_, std::convert::Infallible>(door.enter(request, hangup).await) }
     });
-    // An error here is a client that went away or an answer that was cut; both are known elsewhere.
-    let _ = http1::Builder::new().serve_connection(ForHyper::new(stream), service).with_upgrades().await;
+    tokio::select! {
+        // An error here is a client that went away or an answer that was cut; both are known elsewhere.
+        _ = http1::Builder::new().serve_connection(ForHyper::new(stream), service).with_upgrades() => {}
+        // A client that does not take its answer.
+        () = hangup.notified() => {}
+    }
 }

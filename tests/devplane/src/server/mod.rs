@@ -10,29 +10,40 @@ mod block;
 mod codec;
 mod connection;
 mod door;
+mod exchanges;
+mod frames;
 mod front;
 mod handle;
 mod hub;
 mod listener;
 mod options;
 mod orders;
+mod pace;
+mod pressure;
+mod raw_relay;
+mod relay;
 mod reply;
+mod speaker;
 mod text;
 mod tls;
 mod upgrades;
+mod websocket_relay;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::plane::{ExchangeId, Faults, Plane, ProxyRequest, Violation, WebSocketRequest};
+use connection::Switches;
 use door::{Door, Hall, Kind, Routes};
 use hub::{Hub, Parts};
 use listener::{Listener, Listeners};
 use orders::{Control, Event, Order};
+use pressure::Taker;
+use speaker::Valve;
 
 pub use answer::{Answer, AnswerStream};
 pub use door::{AppRoute, Service};
@@ -69,8 +80,17 @@ impl DevPlane {
         let (control, orders) = Control::new();
         let (events, event_receiver) = mpsc::channel(hub::EVENTS);
         let routes = Routes::default();
-        let hall =
-            Hall { events: events.clone(), control: control.clone(), routes: routes.clone(), answer_limit: options.answer_limit };
+        for (host, route) in std::mem::take(&mut options.apps) {
+            routes.set(&host, Some(route));
+        }
+        let switches = watch::Sender::new(Switches::default());
+        let hall = Hall {
+            events: events.clone(),
+            control: control.clone(),
+            routes: routes.clone(),
+            valve: Valve(switches.subscribe()),
+            answer_limit: options.answer_limit,
+        };
         let mut listeners = Vec::new();
         let mut open = |address: SocketAddr, tls: Option<TlsAcceptor>, kind: Kind| {
             let failed = |error| StartError::Bind { address, error };
@@ -85,8 +105,9 @@ impl DevPlane {
         };
         let api = open(options.listen, for_agents.clone(), Kind::Agents)?;
         let gateway = if options.gateway { Some(open(options.gateway_listen, for_agents, Kind::Agents)?) } else { None };
-        let kube = open(options.kube_listen, Some(acceptor), Kind::Kubernetes)?;
-        let apps = open(options.apps_listen, None, Kind::Applications)?;
+        let kube = open(options.kube_listen, Some(acceptor.clone()), Kind::Kubernetes)?;
+        let tls = options.apps_tls;
+        let apps = open(options.apps_listen, tls.then_some(acceptor), Kind::Applications { tls })?;
         let secure = if options.tls { "s" } else { "" };
         let gateway_url = gateway.map(|gateway| format!("ws{secure}://{gateway}/ws"));
         let plane = &mut options.plane;
@@ -108,6 +129,8 @@ impl DevPlane {
             event_sender: events.clone(),
             orders,
             control: control.clone(),
+            switches,
+            client_patience: options.client_patience,
             listeners: Listeners(listeners),
             journal: options.journal,
         });
@@ -116,7 +139,7 @@ impl DevPlane {
             api_url: format!("http{secure}://{api}"),
             gateway_url,
             kube_url: format!("https://{kube}"),
-            apps_url: format!("http://{apps}"),
+            apps_url: format!("http{}://{apps}", if tls { "s" } else { "" }),
             token,
             ca_pem: identity.ca_pem,
             ca_file: options.ca_file,
@@ -229,27 +252,8 @@ impl DevPlane {
         open: impl FnOnce(&mut Plane, u64) -> Result<ExchangeId, crate::plane::NoAgent> + Send + 'static,
     ) -> Result<AnswerStream, RequestError> {
         let (reply, opened) = oneshot::channel();
-        self.control.order(Order::Open { open: Box::new(open), reply });
+        self.control.order(Order::Open { open: Box::new(open), taker: Taker::Caller, reply });
         opened.await.map_err(|_| RequestError::Stopped)?.map_err(|_| RequestError::NoAgent)
-    }
-
-    /// The next piece of a request's body. Returns once it is on the wire.
-    ///
-    /// # Errors
-    /// If the exchange is over, or the server has stopped.
-    pub async fn body_chunk(&self, exchange: ExchangeId, bytes: Vec<u8>) -> Result<(), Stopped> {
-        let (done, written) = oneshot::channel();
-        let event = Event::BodyChunk { exchange, bytes, done };
-        self.events.send(event).await.map_err(|_| Stopped)?;
-        written.await.map_err(|_| Stopped)
-    }
-
-    /// The end of a request's body.
-    ///
-    /// # Errors
-    /// If the server has stopped.
-    pub async fn body_end(&self, exchange: ExchangeId) -> Result<(), Stopped> {
-        self.events.send(Event::BodyEnd(exchange)).await.map_err(|_| Stopped)
     }
 
     /// Waits until the plane looks as wanted; the condition is tried after everything that happens to the plane.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::AppRoute;
 use crate::plane::PlaneConfig;
 
 /// Takes short lines about what happens.
@@ -19,7 +20,7 @@ pub struct Options {
     pub plane: PlaneConfig,
     /// Decides ids and the token.
     pub seed: u64,
-    /// Of the agents' servers. kubectl's front door always has it, the applications' never.
+    /// Of the agents' servers. kubectl's front door always has it.
     pub tls: bool,
     /// Send agents to a gateway with a port of its own.
     pub gateway: bool,
@@ -27,12 +28,19 @@ pub struct Options {
     pub gateway_listen: SocketAddr,
     pub kube_listen: SocketAddr,
     pub apps_listen: SocketAddr,
+    /// TLS for applications; requests then have the scheme `https`.
+    pub apps_tls: bool,
+    /// Hosts of applications and where they lead; more can be set later.
+    pub apps: Vec<(String, AppRoute)>,
     /// The name in the addresses given out; otherwise the address listened on.
     pub public_host: Option<String>,
     /// Write the authority's certificate here.
     pub ca_file: Option<PathBuf>,
     /// How long an answer's head may take before a client of a front door gets 504.
     pub answer_limit: Duration,
+    /// How long a client of a front door that does not read may hold up its agents before it is given up. Up to then
+    /// 4 MiB wait for it, and the agents are not read.
+    pub client_patience: Duration,
     pub journal: Option<Journal>,
 }
 
@@ -48,9 +56,12 @@ impl Default for Options {
             gateway_listen: free,
             kube_listen: free,
             apps_listen: free,
+            apps_tls: false,
+            apps: Vec::new(),
             public_host: None,
             ca_file: None,
             answer_limit: Duration::from_secs(60),
+            client_patience: Duration::from_secs(2),
             journal: None,
         }
     }

@@ -6,17 +6,28 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::answer::AnswerStream;
 use super::connection::Wiring;
+use super::pressure::{Group, Taker};
 use crate::plane::{ConnectionId, ExchangeId, Incoming, NoAgent, Plane, RestAnswer, RestRequest, Upgrade};
 
 /// From connections; their number is bounded, so senders may have to wait.
 pub(super) enum Event {
-    Upgrade { upgrade: Upgrade, reply: oneshot::Sender<Admission> },
-    Rest { request: RestRequest, reply: oneshot::Sender<Option<RestAnswer>> },
+    Upgrade {
+        upgrade: Upgrade,
+        reply: oneshot::Sender<Admission>,
+    },
+    Rest {
+        request: RestRequest,
+        reply: oneshot::Sender<Option<RestAnswer>>,
+    },
     Received(ConnectionId, Incoming),
     Broken(ConnectionId, String),
     Closed(ConnectionId),
-    BodyChunk { exchange: ExchangeId, bytes: Vec<u8>, done: oneshot::Sender<()> },
-    BodyEnd(ExchangeId),
+    /// Something is to be said about an exchange. `done` is told once it is on the wire, and dropped if the exchange is over.
+    Say {
+        exchange: ExchangeId,
+        say: Say,
+        done: Option<oneshot::Sender<()>>,
+    },
 }
 
 /// The plane's verdict, with the means to carry it out.
@@ -26,6 +37,7 @@ pub(super) enum Admission {
     Hang,
 }
 
+pub(super) type Say = Box<dyn FnOnce(&mut Plane) + Send>;
 pub(super) type Opener = Box<dyn FnOnce(&mut Plane, u64) -> Result<ExchangeId, NoAgent> + Send>;
 pub(super) type Act = Box<dyn FnOnce(&mut Plane, u64) + Send>;
 pub(super) type Condition = Box<dyn FnMut(&Plane) -> bool + Send>;
@@ -33,11 +45,12 @@ pub(super) type Condition = Box<dyn FnMut(&Plane) -> bool + Send>;
 /// From callers. Each waits for its answer before the next, so their number is that of the callers.
 pub(super) enum Order {
     Act(Act),
-    Open { open: Opener, reply: oneshot::Sender<Result<AnswerStream, NoAgent>> },
+    Open { open: Opener, taker: Taker, reply: oneshot::Sender<Result<AnswerStream, NoAgent>> },
     Wait { condition: Condition, limit: Duration, reply: oneshot::Sender<bool> },
     Listen { on: bool, reply: oneshot::Sender<std::io::Result<()>> },
     Cancel(ExchangeId),
-    Relieve,
+    Abandon(ExchangeId),
+    Relieve(Group),
     Stop(oneshot::Sender<()>),
 }
 
@@ -67,8 +80,12 @@ impl Control {
         self.order(Order::Cancel(exchange));
     }
 
-    /// Asks to cut the answer that holds up the others.
-    pub(super) fn relieve(&self) {
-        self.order(Order::Relieve);
+    pub(super) fn abandon(&self, exchange: ExchangeId) {
+        self.order(Order::Abandon(exchange));
+    }
+
+    /// Asks to cut the answers that hold up the others.
+    pub(super) fn relieve(&self, group: Group) {
+        self.order(Order::Relieve(group));
     }
 }

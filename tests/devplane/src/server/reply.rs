@@ -106,14 +106,14 @@ impl Body for ReplyBody {
                     }
                     Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
                 }
-                Some(Part::Head { .. } | Part::Frame { .. }) => continue,
+                Some(Part::Head { .. } | Part::Frame { .. } | Part::Backpressure(_)) => continue,
                 Some(Part::Abort(reason) | Part::Error(reason)) => {
                     // One pause, in which what came before is written.
                     streamed.broken = Some(reason);
                     context.waker().wake_by_ref();
                     Poll::Pending
                 }
-                Some(Part::End | Part::Closed) | None => Poll::Ready(None),
+                Some(Part::End | Part::Closed { .. }) | None => Poll::Ready(None),
             };
         }
     }

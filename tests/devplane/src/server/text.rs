@@ -18,7 +18,8 @@ pub(super) fn ending(part: &Part) -> String {
     match part {
         Part::Abort(text) => format!("aborted: {text}"),
         Part::Error(text) => format!("error: {text}"),
-        Part::Head { .. } | Part::Chunk(_) | Part::End | Part::Frame { .. } | Part::Closed => "answered".to_owned(),
+        Part::Closed { code, reason } => format!("closed: {} {reason}", code.unwrap_or(0)),
+        Part::Head { .. } | Part::Chunk(_) | Part::End | Part::Frame { .. } | Part::Backpressure(_) => "answered".to_owned(),
     }
 }
 

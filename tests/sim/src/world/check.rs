@@ -57,7 +57,7 @@ impl World {
                 self.counts.failed += 1;
                 watched.ended = Some(part);
             }
-            Part::Frame { .. } | Part::Closed => unreachable!("no WebSocket was asked for"),
+            Part::Frame { .. } | Part::Backpressure(_) | Part::Closed { .. } => unreachable!("no WebSocket was asked for"),
         }
     }
 

@@ -5,6 +5,10 @@ use serde_json::json;
 use super::*;
 use crate::plane::{ProxyRequest, WebSocketRequest};
 
+fn closed(code: Option<u16>) -> Part {
+    Part::Closed { code, reason: String::new() }
+}
+
 #[test]
 fn a_kubernetes_stream() {
     let (mut bench, connection) = Bench::online();
@@ -17,7 +21,7 @@ fn a_kubernetes_stream() {
     let data = json!({"stream_id": wire_id, "data": "AW91dA=="});
     bench.say(connection, "proxy_websocket_data", Some(&wire_id), data);
     bench.say(connection, "proxy_websocket_close", Some(&wire_id), json!({"stream_id": wire_id}));
-    assert_eq!(bench.parts, [Part::Frame { opcode: 1, data: b"out".to_vec() }, Part::Closed]);
+    assert_eq!(bench.parts, [Part::Frame { opcode: 1, data: b"out".to_vec() }, closed(None)]);
     assert_eq!(bench.types(), ["ws_start", "ws_data"]);
     bench.assert_breaches(&[]);
 }
@@ -69,7 +73,7 @@ fn an_upgraded_request() {
     bench.say(connection, "proxy_websocket_data", Some(&wire_id), data);
     bench.assert_breaches(&[field_value("proxy_websocket_data", "stream_id", "z"), Breach::FrameWrong { id: wire_id.clone() }]);
     bench.say(connection, "proxy_websocket_close", Some(&wire_id), json!({"stream_id": wire_id}));
-    assert_eq!(bench.parts.last(), Some(&Part::Closed));
+    assert_eq!(bench.parts.last(), Some(&closed(None)));
 }
 
 #[test]
