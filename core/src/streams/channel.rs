@@ -72,13 +72,9 @@ impl Streams {
         self.allow_read(key);
     }
 
-    /// The backend has answered without changing the protocol. True when the plane can be given that answer.
-    pub(super) fn on_not_upgraded(&mut self, key: Key, status: u16) -> bool {
-        let has_answer = self.exchanges.get(&key).is_some_and(|exchange| exchange.entry == Entry::Request);
-        if !has_answer {
-            self.fail(key, UpstreamError::NotUpgraded(status));
-        }
-        has_answer
+    /// Whether the plane can be given an answer that is no upgrade.
+    pub(super) fn has_answer(&self, key: Key) -> bool {
+        self.exchanges.get(&key).is_some_and(|exchange| exchange.entry == Entry::Request)
     }
 
     pub(super) fn on_socket_data(&mut self, to: &SocketAddress, data: Option<Bytes>, message_type: Option<u8>) {

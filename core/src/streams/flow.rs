@@ -25,13 +25,9 @@ impl Streams {
         }
         match exchange.upgrading.take() {
             Some(upgrading) if status == 101 => return self.on_upgraded(key, *upgrading, headers),
-            Some(_) => {
-                if !self.on_not_upgraded(key, status) {
-                    return;
-                }
-            }
+            Some(_) if !self.has_answer(key) => return self.fail(key, UpstreamError::NotUpgraded(status)),
             None if status == 101 => return self.fail(key, UpstreamError::Broken("the backend changed the protocol unasked")),
-            None => {}
+            Some(_) | None => {}
         }
         let Some(exchange) = self.exchanges.get_mut(&key) else {
             return;
@@ -116,9 +112,10 @@ impl Streams {
         if self.lingering_ended(key) {
             return;
         }
-        match error {
-            UpstreamError::Denied(refusal) => self.deny(key, refusal),
-            error => self.fail(key, error),
+        if let UpstreamError::Denied(refusal) = error {
+            self.deny(key, refusal);
+        } else {
+            self.fail(key, error);
         }
     }
 
