@@ -7,12 +7,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use log::{info, warn};
+use pipeops_agent_core::backoff;
 use pipeops_agent_core::message::Identity;
 use pipeops_agent_core::session;
 use pipeops_agent_core::streams::Limits;
 use pipeops_agent_core::tunnel::{self, Tunnel};
 use pipeops_agent_core::wire::Base64;
-use pipeops_agent_core::{backoff, policy};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Clock, since_1970};
@@ -226,7 +226,7 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             ..session::Config::default()
         },
         limits: Limits { ceiling: config.limits.buffer_bytes, exchanges: config.limits.max_exchanges, ..Limits::default() },
-        policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation, ..policy::Policy::default() },
+        policy: config.policy.clone(),
         identity: Identity {
             agent_id: agent_id.into(),
             cluster_name: config.agent.cluster_name.clone(),

@@ -53,7 +53,7 @@ pub(super) struct Target<'a> {
 }
 
 impl Policy {
-    /// Whether the plane may send this request to this service.
+    /// Whether the plane may send this request to this service; the method in upper case. The verbs are for the Kubernetes API alone.
     ///
     /// # Errors
     /// The rule that refuses it.
