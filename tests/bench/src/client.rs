@@ -71,7 +71,7 @@ impl Client {
                             return Err(Failure(format!("status {status}")));
                         }
                         Part::Abort(text) | Part::Error(text) => return Err(Failure(text)),
-                        Part::Frame { .. } | Part::Backpressure { .. } | Part::Closed { .. } => {
+                        Part::Frame { .. } | Part::Backpressure(_) | Part::Closed { .. } => {
                             return Err(Failure("a WebSocket's answer".into()));
                         }
                     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use devplane::Options;
+use devplane::{AppRoute, Options, Service};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 pub(crate) const HELP: &str = "\
@@ -18,6 +18,9 @@ Prints one line of JSON once it listens, then serves until SIGTERM or SIGINT.
   --gateway-listen ADDRESS  of the gateway                 (127.0.0.1:0)
   --kube-listen ADDRESS     of the front door for kubectl  (127.0.0.1:0)
   --apps-listen ADDRESS     of applications, by host       (127.0.0.1:0)
+  --apps-tls                HTTPS for applications; their requests then have this scheme
+  --app HOST=NAMESPACE/SERVICE:PORT
+                            where requests for a host lead; may be repeated
   --public-host NAME        in the addresses given out, and in the certificate
   --token TOKEN             of agents; otherwise made and printed
   --ca-file PATH            where to write the authority's certificate
@@ -69,6 +72,8 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
             Long("gateway-listen") => options.gateway_listen = parser.value()?.parse()?,
             Long("kube-listen") => options.kube_listen = parser.value()?.parse()?,
             Long("apps-listen") => options.apps_listen = parser.value()?.parse()?,
+            Long("apps-tls") => options.apps_tls = true,
+            Long("app") => options.apps.push(parser.value()?.parse_with(read_app)?),
             Long("public-host") => options.public_host = Some(parser.value()?.string()?),
             Long("token") => options.plane.tokens = vec![parser.value()?.string()?],
             Long("ca-file") => options.ca_file = Some(parser.value()?.into()),
@@ -90,6 +95,22 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
     }
 }
 
+/// `HOST=NAMESPACE/SERVICE:PORT`.
+fn read_app(text: &str) -> Result<(String, AppRoute), &'static str> {
+    let read = || {
+        let (host, service) = text.split_once('=')?;
+        let (namespace, service) = service.split_once('/')?;
+        let (name, port) = service.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        if [host, namespace, name].iter().any(|word| word.is_empty() || word.contains('/')) {
+            return None;
+        }
+        let service = Service { namespace: namespace.to_owned(), name: name.to_owned(), port };
+        Some((host.to_owned(), AppRoute { service: Some(service), ..AppRoute::default() }))
+    };
+    read().ok_or("expected HOST=NAMESPACE/SERVICE:PORT")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +127,19 @@ mod tests {
         assert_eq!(arguments.options.listen.port(), 7);
         assert_eq!(arguments.options.plane.tokens, ["t"]);
         assert!(matches!(read_words(&["--help"]), Ok(Wish::Help)));
+    }
+
+    #[test]
+    fn applications() {
+        let words = ["serve", "--app", "a.test=shop/web:80", "--app=b.test=x/y:1", "--apps-tls"];
+        let Wish::Serve(arguments) = read_words(&words).unwrap() else { panic!("no help was asked for") };
+        let Options { apps, apps_tls: true, .. } = arguments.options else { panic!("no TLS") };
+        let service = Service { namespace: "shop".into(), name: "web".into(), port: 80 };
+        assert_eq!(apps[0], ("a.test".into(), AppRoute { service: Some(service), ..AppRoute::default() }));
+        assert_eq!(apps.len(), 2);
+        for wrong in ["a", "a=b", "a=b/c", "a=b/c:0", "a=b/c:x", "=b/c:1", "a=/c:1", "a=b/:1", "a=b/c/d:1"] {
+            assert!(read_words(&["serve", "--app", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

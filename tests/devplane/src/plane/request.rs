@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn upgrades() {
+        let request = ProxyRequest { head_data: b"hello".to_vec(), ..ProxyRequest::websocket("/ws") };
+        let payload = request.payload("c", "u");
+        assert_eq!((&payload["is_websocket"], &payload["head_data"]), (&json!(true), &json!("aGVsbG8=")));
+        assert_eq!(payload["headers"]["Upgrade"], json!(["websocket"]));
+        let with = |name: &str, value: Value| {
+            let extra = Map::from_iter([(name.to_owned(), value)]);
+            ProxyRequest { extra, ..ProxyRequest::get("/x") }.asks_for_upgrade()
+        };
+        assert!(with("isWebSocket", json!(true)) && with("is_websocket", json!(true)) && with("protocol", json!("a")));
+        assert!(
+            !with("is_websocket", json!(false)) && !with("protocol", json!("")) && !ProxyRequest::get("/x").asks_for_upgrade()
+        );
+        assert!(ProxyRequest::get("/x").header("uPgrade", "x").asks_for_upgrade());
+    }
+
+    #[test]
     fn extra_fields_win() {
         let mut request = ProxyRequest::get("/x");
         request.extra.insert("path".into(), 7.into());

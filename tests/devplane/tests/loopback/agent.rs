@@ -93,7 +93,20 @@ impl Agent {
         self.socket.read()
     }
 
-    /// The next envelope, which has to be of this type. Heartbeats' answers are passed over.
+    /// The next envelope. Heartbeats' answers are passed over.
+    pub(crate) fn envelope(&mut self) -> Value {
+        loop {
+            let Message::Text(text) = self.read().unwrap() else {
+                continue;
+            };
+            let envelope: Value = serde_json::from_str(text.as_str()).unwrap();
+            if envelope["type"] != "heartbeat_ack" {
+                return envelope;
+            }
+        }
+    }
+
+    /// The next envelope, which has to be of this type.
     pub(crate) fn expect(&mut self, kind: &str) -> Value {
         loop {
             let Message::Text(text) = self.read().unwrap() else {
@@ -126,6 +139,29 @@ impl Agent {
         self.send("proxy_response_end", Some(id), json!({}));
     }
 
+    /// 101 and its end, which is not the end of the stream.
+    pub(crate) fn switch(&mut self, id: &str, headers: Value) {
+        self.head(id, 101, headers);
+        self.end(id);
+    }
+
+    pub(crate) fn frame(&mut self, id: &str, opcode: u8, payload: &[u8]) {
+        let data = STANDARD.encode([&[opcode], payload].concat());
+        let payload = json!({"stream_id": id, "request_id": id, "data": data, "message_type": opcode});
+        self.send("proxy_websocket_data", Some(id), payload);
+    }
+
+    pub(crate) fn closed(&mut self, id: &str, code: u16, reason: &str) {
+        let payload = json!({"stream_id": id, "request_id": id, "code": code, "reason": reason});
+        self.send("proxy_websocket_close", Some(id), payload);
+    }
+
+    /// The next message, which has to be a frame: opcode and payload.
+    pub(crate) fn data(&mut self) -> (u8, Vec<u8>) {
+        let message = self.expect("ws_data");
+        frame_of(&message)
+    }
+
     /// Sends a close frame and waits for the answer.
     pub(crate) fn close(&mut self) {
         self.socket.close(Some(CloseFrame { code: 1000.into(), reason: "".into() })).unwrap();
@@ -147,6 +183,16 @@ impl Agent {
             }
         }
     }
+}
+
+/// Opcode and payload of a `ws_data`.
+pub(crate) fn frame_of(message: &Value) -> (u8, Vec<u8>) {
+    let payload = &message["payload"];
+    let mut data = STANDARD.decode(payload["data"].as_str().unwrap()).unwrap();
+    let opcode = data.remove(0);
+    assert_eq!((&payload["message_type"], &payload["stream_id"]), (&json!(opcode), &message["request_id"]));
+    assert_eq!(payload["request_id"], message["request_id"]);
+    (opcode, data)
 }
 
 fn registration() -> Value {

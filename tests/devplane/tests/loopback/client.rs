@@ -102,6 +102,11 @@ impl Response {
         }
     }
 
+    /// What follows a 101.
+    pub(crate) fn into_stream(self) -> BufReader<Box<dyn Duplex>> {
+        self.reader
+    }
+
     pub(crate) fn json(self) -> serde_json::Value {
         serde_json::from_slice(&self.body().unwrap()).unwrap()
     }

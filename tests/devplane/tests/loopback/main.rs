@@ -9,6 +9,9 @@ mod front;
 mod outages;
 mod program;
 mod sessions;
+mod slow;
+mod streams;
+mod upgrades;
 
 use std::time::Duration;
 

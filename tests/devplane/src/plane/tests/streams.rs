@@ -1,9 +1,10 @@
 //! Proxied WebSockets.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::*;
-use crate::plane::{ProxyRequest, WebSocketRequest};
+use crate::plane::{ExchangeId, ProxyRequest, WebSocketRequest};
 
 fn closed(code: Option<u16>) -> Part {
     Part::Closed { code, reason: String::new() }
@@ -88,4 +89,114 @@ fn stream_messages_for_a_plain_request_and_backpressure_for_nothing() {
         field_value("backpressure", "request_id", "m"),
         Breach::ExchangeUnknown { message: "backpressure".into(), id: "n".into() },
     ]);
+}
+
+/// An upgraded `proxy_request`: connection, exchange and its id on the wire.
+fn upgraded(bench: &mut Bench, connection: ConnectionId) -> (ExchangeId, String) {
+    let id = bench.plane.open(bench.now, ProxyRequest::websocket("/ws")).unwrap();
+    let wire_id = bench.plane.wire_id_of(id).unwrap().to_owned();
+    bench.say(connection, "proxy_response_header", Some(&wire_id), json!({"status": 101, "headers": null}));
+    bench.say(connection, "proxy_response_end", Some(&wire_id), json!({}));
+    bench.parts.clear();
+    (id, wire_id)
+}
+
+#[test]
+fn an_end_with_code_and_reason_is_the_last() {
+    let (mut bench, connection) = Bench::online();
+    let (_, id) = upgraded(&mut bench, connection);
+    bench.say(connection, "backpressure", Some(&id), json!({"reason": "channel_full", "request_id": id}));
+    let close = json!({"stream_id": id, "request_id": id, "code": 1013, "reason": "full"});
+    bench.say(connection, "proxy_websocket_close", Some(&id), close.clone());
+    let end = Part::Closed { code: Some(1013), reason: "full".into() };
+    assert_eq!(bench.parts, [Part::Backpressure("channel_full".into()), end]);
+    bench.assert_breaches(&[]);
+    let data = json!({"stream_id": id, "request_id": id, "data": "AWhp", "message_type": 1});
+    bench.say(connection, "proxy_websocket_data", Some(&id), data);
+    bench.say(connection, "proxy_websocket_close", Some(&id), close);
+    let after = |message: &str| Breach::AfterEnd { message: message.into(), id: id.clone() };
+    bench.assert_breaches(&[after("proxy_websocket_data"), after("proxy_websocket_close")]);
+    bench.say(connection, "proxy_websocket_close", Some("nothing"), json!({"stream_id": "nothing"}));
+    let unknown = Breach::ExchangeUnknown { message: "proxy_websocket_close".into(), id: "nothing".into() };
+    bench.assert_breaches(&[unknown]);
+    let (_, id) = upgraded(&mut bench, connection);
+    bench.say(connection, "proxy_websocket_close", Some(&id), json!({"stream_id": id, "code": 70_000}));
+    bench.assert_breaches(&[field_value("proxy_websocket_close", "code", "70000")]);
+    assert_eq!(bench.parts.last(), Some(&closed(None)));
+}
+
+#[test]
+fn frames_that_are_none() {
+    let (mut bench, connection) = Bench::online();
+    let (_, id) = upgraded(&mut bench, connection);
+    let long = STANDARD.encode([&[9_u8][..], &[0; 126]].concat());
+    for (data, kind) in [("AWhp", json!(2)), ("?", json!(1)), ("", json!(1)), ("B2hp", json!(7)), (long.as_str(), json!(9))] {
+        let payload = json!({"stream_id": id, "data": data, "message_type": kind});
+        bench.say(connection, "proxy_websocket_data", Some(&id), payload);
+    }
+    let message = || "proxy_websocket_data".to_owned();
+    bench.assert_breaches(&[
+        Breach::MessageTypeWrong { id: id.clone(), opcode: 1, announced: 2 },
+        Breach::Base64Wrong { message: message(), id: id.clone() },
+        field_value("proxy_websocket_data", "data", ""),
+        Breach::FrameWrong { id: id.clone() },
+        Breach::FrameWrong { id: id.clone() },
+        Breach::ControlFrameTooLarge { id, length: 126 },
+    ]);
+    assert_eq!(bench.parts, [Part::Frame { opcode: 1, data: b"hi".to_vec() }]);
+}
+
+#[test]
+fn nothing_comes_before_the_101_and_no_101_unasked() {
+    let (mut bench, connection) = Bench::online();
+    for request in [ProxyRequest::upgrade("/x", "SPDY/3.1"), ProxyRequest { is_websocket: true, ..ProxyRequest::get("/x") }] {
+        let id = bench.plane.open(bench.now, request).unwrap();
+        let id = bench.plane.wire_id_of(id).unwrap().to_owned();
+        let early = |message: &str| Breach::BeforeHead { message: message.into(), id: id.clone() };
+        bench.say(connection, "proxy_websocket_data", Some(&id), json!({"stream_id": id, "data": "AQ=="}));
+        bench.say(connection, "proxy_websocket_close", Some(&id), json!({"stream_id": id}));
+        bench.assert_breaches(&[early("proxy_websocket_data"), early("proxy_websocket_close")]);
+    }
+    let id = bench.plane.open(bench.now, ProxyRequest::get("/x").buffered()).unwrap();
+    let id = bench.plane.wire_id_of(id).unwrap().to_owned();
+    bench.say(connection, "proxy_response", Some(&id), json!({"status": 101, "headers": {}}));
+    bench.assert_breaches(&[Breach::StatusWrong { id, status: 101 }]);
+}
+
+#[test]
+fn spellings_of_frames_and_ends() {
+    let (mut bench, connection) = Bench::online();
+    let (id, wire_id) = upgraded(&mut bench, connection);
+    bench.sent.clear();
+    let change = json!({"message_type": null, "request_id": 7, "more": true});
+    bench.plane.websocket_data_as(id, "proxy_stream_data", 2, b"hi", change.as_object().unwrap());
+    bench.plane.websocket_close_as(id, "proxy_websocket_close", change.as_object().unwrap());
+    bench.drain();
+    let payload = json!({"stream_id": wire_id, "request_id": 7, "data": "Amhp", "more": true});
+    assert_eq!((&bench.sent[0].1["type"], &bench.sent[0].1["payload"]), (&json!("proxy_stream_data"), &payload));
+    assert_eq!(bench.last()["payload"], json!({"stream_id": wire_id, "request_id": 7, "more": true}));
+    assert!(!bench.plane.is_running(id));
+    // Whether this is an echo or has crossed the plane's own cannot be told.
+    bench.say(connection, "proxy_websocket_close", Some(&wire_id), json!({"stream_id": wire_id, "code": 1000}));
+    assert_eq!(bench.plane.records().late_closes.len(), 1);
+    bench.assert_breaches(&[]);
+    assert!(bench.parts.is_empty());
+}
+
+#[test]
+fn nobody_waits_any_more() {
+    let (mut bench, connection) = Bench::online();
+    let (stream, wire_id) = upgraded(&mut bench, connection);
+    let kubernetes = bench.plane.open_websocket(bench.now, &WebSocketRequest::default()).unwrap();
+    let plain = bench.plane.open(bench.now, ProxyRequest::get("/x")).unwrap();
+    bench.drain();
+    bench.types();
+    bench.plane.give_up(bench.now, stream);
+    bench.plane.give_up(bench.now, stream);
+    bench.plane.abandon(kubernetes);
+    bench.plane.abandon(plain);
+    bench.drain();
+    assert_eq!(bench.types(), ["ws_close", "ws_close", "proxy_cancel"]);
+    let given_up: Vec<_> = bench.plane.records().given_up.iter().cloned().collect();
+    assert_eq!(given_up, [(bench.now, wire_id)]);
 }
