@@ -55,7 +55,6 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     /// Do not verify the certificates of services in the cluster that are spoken to over TLS.
-    #[allow(dead_code, reason = "for the connections to services")]
     pub(crate) services_insecure_skip_verify: bool,
     pub(crate) state: State,
     /// The file that was read, if there was one.

@@ -81,7 +81,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     // Files that are wrong now are the operator's to know at once, not at the first dial.
     crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
     let access = find_cluster(config)?;
-    let cluster = access.as_ref().map(|access| Cluster::new(access, false)).transpose().map_err(StartError::ClusterTls)?;
+    let cluster = access
+        .as_ref()
+        .map(|access| Cluster::new(access, config.services_insecure_skip_verify))
+        .transpose()
+        .map_err(StartError::ClusterTls)?;
     let store = store(config, access.as_ref(), cluster.as_ref());
     let mut loaded = store.load().await;
     let before = loaded.clone();
@@ -113,7 +117,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let upstreams = cluster.map(|cluster| {
         let renews = config.kubernetes.service_token.is_none();
         tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), renews, send_news));
-        let services = Services::new(cluster.own.clone(), Default::default(), cluster.services_tls);
+        let services = Services::new(cluster.own.clone(), config.policy.clone(), cluster.services_tls);
         tokio::spawn(token::check(cluster.own, offered, saved.clone()));
         tokio::spawn(prune(cluster.anonymous.clone(), services.clone()));
         Upstreams::new(cluster.anonymous, services, reports)
