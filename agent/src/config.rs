@@ -56,6 +56,9 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// Do not verify the certificates of services in the cluster that are spoken to over TLS.
     pub(crate) services_insecure_skip_verify: bool,
+    /// How long a WebSocket to a service may be quiet before it is pinged, and before it is given up.
+    pub(crate) services_ping: Duration,
+    pub(crate) services_silence: Duration,
     pub(crate) state: State,
     /// The file that was read, if there was one.
     pub(crate) file: Option<PathBuf>,

@@ -229,7 +229,13 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             },
             ..session::Config::default()
         },
-        limits: Limits { ceiling: config.limits.buffer_bytes, exchanges: config.limits.max_exchanges, ..Limits::default() },
+        limits: Limits {
+            ceiling: config.limits.buffer_bytes,
+            exchanges: config.limits.max_exchanges,
+            ping: config.services_ping,
+            silence: config.services_silence,
+            ..Limits::default()
+        },
         policy: config.policy.clone(),
         identity: Identity {
             agent_id: agent_id.into(),

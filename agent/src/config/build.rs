@@ -69,6 +69,7 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
             "the certificates of services are not verified: anyone on the way can read and change their traffic",
         );
     }
+    let (services_ping, services_silence) = (builder.duration(Setting::ServicesPing), builder.duration(Setting::ServicesSilence));
     let state = State {
         configmap_name: builder.text(Setting::StateConfigmapName).unwrap_or_default(),
         secret_name: builder.text(Setting::StateSecretName).unwrap_or_default(),
@@ -99,6 +100,8 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
         limits,
         policy,
         services_insecure_skip_verify,
+        services_ping,
+        services_silence,
         state,
         file,
         effective,

@@ -57,6 +57,8 @@ pub(crate) enum Setting {
     DenyServices,
     AllowAddresses,
     ServicesInsecureSkipVerify,
+    ServicesPing,
+    ServicesSilence,
     StateConfigmapName,
     StateSecretName,
     StateNamespace,

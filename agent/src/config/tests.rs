@@ -69,7 +69,7 @@ fn the_defaults() {
             shutdown: Duration::from_secs(5),
         }
     );
-    assert_eq!(config.limits, Limits { buffer_bytes: 8 << 20, max_exchanges: 256 });
+    assert_eq!(config.limits, Limits { buffer_bytes: 8 << 20, max_exchanges: 1024 });
     assert_eq!(config.policy, Policy::default());
     assert!(!config.services_insecure_skip_verify);
     assert_eq!(config.state.configmap_name, "pipeops-agent-state");

@@ -33,13 +33,15 @@ impl Key {
 
 /// Limits of all time-outs: nothing useful happens in less than 10 ms, nothing waits longer than an hour.
 const TIMEOUT: Kind = Kind::Duration { minimum: Duration::from_millis(10), maximum: Duration::from_secs(3600) };
+/// A quiet time in seconds.
+const SECONDS: Kind = Kind::Seconds { minimum: Duration::from_secs(1), maximum: Duration::from_secs(3600) };
 /// The smallest buffer that carries one message of the largest size, and the largest that is still a limit.
 const BUFFER: Kind = Kind::Bytes { minimum: 1 << 20, maximum: 1 << 30 };
 
 /// The words for `logging.level`; `warning`, `fatal` and `panic` are taken for the sake of older configurations.
 const LEVELS: Kind = Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
 
-pub(crate) static KEYS: [Key; 49] = [
+pub(crate) static KEYS: [Key; 51] = [
     key(Setting::ApiUrl, "pipeops.api_url", Kind::Url, "address of the control plane: https, http, wss or ws")
         .environment(&["PIPEOPS_API_URL"])
         .flag("--pipeops-url")
@@ -190,7 +192,7 @@ pub(crate) static KEYS: [Key; 49] = [
         "most requests and connections carried at once",
     )
     .environment(&["PIPEOPS_MAX_EXCHANGES"])
-    .default("256"),
+    .default("1024"),
     key(
         Setting::AllowImpersonation,
         "policy.allow_impersonation",
@@ -254,6 +256,12 @@ pub(crate) static KEYS: [Key; 49] = [
     )
     .environment(&["PIPEOPS_SERVICES_INSECURE_SKIP_VERIFY"])
     .default("false"),
+    key(Setting::ServicesPing, "services.websocket_ping", SECONDS, "quiet time after which a WebSocket to a service is pinged")
+        .environment(&["AGENT_WS_PING_INTERVAL_SECONDS"])
+        .default("30"),
+    key(Setting::ServicesSilence, "services.websocket_silence", SECONDS, "silence after which such a WebSocket is given up")
+        .environment(&["AGENT_WS_PONG_TIMEOUT_SECONDS"])
+        .default("90"),
     key(Setting::StateConfigmapName, "state.configmap_name", Kind::Text, "ConfigMap for the agent's state in a cluster")
         .environment(&["PIPEOPS_STATE_CONFIGMAP_NAME"])
         .default("pipeops-agent-state"),

@@ -75,7 +75,7 @@ fn every_value_knows_its_source_and_secrets_stay_hidden() {
     assert_eq!(shown(Setting::Token), ("***", "/c.yaml:1:50".to_owned()));
     assert_eq!(shown(Setting::Port), ("9", "environment variable AGENT_PORT".to_owned()));
     assert_eq!(shown(Setting::AgentId), ("x", "flag --agent-id".to_owned()));
-    assert_eq!(shown(Setting::MaxExchanges), ("256", "default".to_owned()));
+    assert_eq!(shown(Setting::MaxExchanges), ("1024", "default".to_owned()));
     assert_eq!(shown(Setting::Namespace), ("unset", "default".to_owned()));
     assert!(!format!("{config:?}").contains("canary"));
 }
