@@ -36,3 +36,4 @@ pub use pattern::{mismatch, pattern};
 pub use recorder::{Connections, Seen};
 pub use routes::{GREETING, sha256};
 pub use tls::{tls_from_pem, tls_self_signed};
+pub use web_sockets::accept_key;

@@ -69,14 +69,13 @@ impl WebSocket {
             let body = br#"{"error":"no WebSocket for you"}"#;
             return refuse(request, wire, status.unwrap_or(403), &[("Content-Type", "application/json")], body).await;
         }
-        let key = head.first("sec-websocket-key").filter(|key| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16));
-        let (Some(key), "GET") = (key, head.method.as_str()) else {
+        let (Some(accept), "GET") = (head.first("sec-websocket-key").and_then(accept_key), head.method.as_str()) else {
             return refuse(request, wire, 400, &[], b"not a handshake\n").await;
         };
         if head.first("sec-websocket-version") != Some("13") {
             return refuse(request, wire, 426, &[("Sec-WebSocket-Version", "13")], b"not this version\n").await;
         }
-        let (accept, protocol) = (accept(key), protocol(head));
+        let protocol = protocol(head);
         let mut fields = vec![("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept.as_str())];
         fields.extend(protocol.map(|protocol| ("Sec-WebSocket-Protocol", protocol)));
         request.recorder.update(request.id, |seen| {
@@ -140,8 +139,11 @@ async fn refuse(request: &Request<'_>, mut wire: Wire, status: u16, fields: &[(&
     Ok(())
 }
 
-fn accept(key: &str) -> String {
-    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes()))
+/// The `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`, if that is one.
+#[must_use]
+pub fn accept_key(key: &str) -> Option<String> {
+    let valid = STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+    valid.then(|| STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes())))
 }
 
 fn protocol(head: &Head) -> Option<&str> {
@@ -245,5 +247,16 @@ impl<'a> Socket<'a> {
             self.write(&encode(true, BINARY, &payload, None)).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_accepted_as_the_rfc_says() {
+        assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ==").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert_eq!(accept_key("short"), None);
     }
 }
