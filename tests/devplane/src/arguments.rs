@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use devplane::Options;
+use devplane::{AppRoute, Options, Service};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 pub(crate) const HELP: &str = "\
@@ -18,6 +18,8 @@ Prints one line of JSON once it listens, then serves until SIGTERM or SIGINT.
   --gateway-listen ADDRESS  of the gateway                 (127.0.0.1:0)
   --kube-listen ADDRESS     of the front door for kubectl  (127.0.0.1:0)
   --apps-listen ADDRESS     of applications, by host       (127.0.0.1:0)
+  --app HOST=NAMESPACE/SERVICE:PORT
+                            an application and its service; may be repeated
   --public-host NAME        in the addresses given out, and in the certificate
   --token TOKEN             of agents; otherwise made and printed
   --ca-file PATH            where to write the authority's certificate
@@ -69,6 +71,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
             Long("gateway-listen") => options.gateway_listen = parser.value()?.parse()?,
             Long("kube-listen") => options.kube_listen = parser.value()?.parse()?,
             Long("apps-listen") => options.apps_listen = parser.value()?.parse()?,
+            Long("app") => options.apps.push(parser.value()?.parse_with(app)?),
             Long("public-host") => options.public_host = Some(parser.value()?.string()?),
             Long("token") => options.plane.tokens = vec![parser.value()?.string()?],
             Long("ca-file") => options.ca_file = Some(parser.value()?.into()),
@@ -90,6 +93,19 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
     }
 }
 
+/// `HOST=NAMESPACE/SERVICE:PORT`.
+fn app(text: &str) -> Result<(String, AppRoute), String> {
+    let parts = || {
+        let (host, service) = text.split_once('=')?;
+        let (namespace, service) = service.split_once('/')?;
+        let (name, port) = service.split_once(':')?;
+        let whole = [host, namespace, name].iter().all(|part| !part.is_empty());
+        let service = Service { namespace: namespace.to_owned(), name: name.to_owned(), port: port.parse().ok()? };
+        whole.then(|| (host.to_owned(), AppRoute { service: Some(service), ..AppRoute::default() }))
+    };
+    parts().ok_or_else(|| "not HOST=NAMESPACE/SERVICE:PORT".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,12 +121,22 @@ mod tests {
         assert!(!arguments.options.tls && !arguments.options.plane.acknowledge_heartbeats && arguments.verbose);
         assert_eq!(arguments.options.listen.port(), 7);
         assert_eq!(arguments.options.plane.tokens, ["t"]);
+        let Wish::Serve(arguments) = read_words(&["serve", "--app", "a.test=shop/web:80"]).unwrap() else { panic!() };
+        let service = Service { namespace: "shop".into(), name: "web".into(), port: 80 };
+        assert_eq!(arguments.options.apps, [("a.test".to_owned(), AppRoute { service: Some(service), ..AppRoute::default() })]);
         assert!(matches!(read_words(&["--help"]), Ok(Wish::Help)));
     }
 
     #[test]
     fn mistakes() {
-        for words in [&["serve", "--nothing"][..], &["listen"], &["serve", "--listen", "here"], &["serve", "serve"], &[]] {
+        for words in [
+            &["serve", "--nothing"][..],
+            &["listen"],
+            &["serve", "--listen", "here"],
+            &["serve", "--app", "a=b/c"],
+            &["serve", "serve"],
+            &[],
+        ] {
             assert!(read_words(words).is_err(), "{words:?}");
         }
     }
