@@ -25,12 +25,26 @@ pub(crate) struct Arguments {
     pub(crate) settings: Vec<FlagValue>,
     /// Flags of the previous agent that mean nothing here.
     pub(crate) ignored: Vec<&'static str>,
+    /// What `policy explain` is asked about.
+    pub(crate) question: Question,
+}
+
+/// A request that the control plane might send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) method: String,
+    /// A path of the Kubernetes API or a `service://` address, with or without a query.
+    pub(crate) target: String,
+    /// Whether it asks for another protocol.
+    pub(crate) upgrade: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Run,
     Version,
+    /// Say what the policy makes of [`Arguments::question`].
+    ExplainPolicy,
     Help(Topic),
 }
 
@@ -40,6 +54,7 @@ pub(crate) enum Topic {
     General,
     Run,
     Version,
+    Policy,
 }
 
 /// A setting that was given by a flag.
@@ -71,6 +86,8 @@ pub(crate) enum UsageError {
     },
     /// A second command or a stray word.
     UnexpectedArgument,
+    /// A word that a command needs.
+    MissingArgument(&'static str),
     MissingValue(String),
     UnexpectedValue(String),
     NotUnicode(String),
@@ -93,6 +110,7 @@ impl fmt::Display for UsageError {
                 write_suggestion(formatter, *suggestion)?;
             }
             Self::UnexpectedArgument => formatter.write_str("an argument too many: values belong behind their flag")?,
+            Self::MissingArgument(what) => write!(formatter, "{what} is missing")?,
             Self::MissingValue(flag) => write!(formatter, "{flag} needs a value")?,
             Self::UnexpectedValue(flag) => write!(formatter, "{flag} takes no value")?,
             Self::NotUnicode(flag) => write!(formatter, "the value of {flag} is not UTF-8")?,
@@ -111,11 +129,15 @@ fn write_suggestion(formatter: &mut fmt::Formatter<'_>, suggestion: Option<&str>
 impl core::error::Error for UsageError {}
 
 /// The commands with their help.
-const COMMANDS: [(&str, Command, Topic, &str); 3] = [
+const COMMANDS: [(&str, Command, Topic, &str); 4] = [
     ("run", Command::Run, Topic::Run, "join the cluster to the control plane; this is the default"),
+    ("policy", Command::ExplainPolicy, Topic::Policy, "say what the control plane may do: policy explain METHOD PATH"),
     ("version", Command::Version, Topic::Version, "print the version"),
     ("help", Command::Help(Topic::General), Topic::General, "print this help, or that of a command"),
 ];
+
+/// The words behind `policy`.
+const EXPLAIN: [&str; 3] = ["explain", "METHOD", "PATH"];
 
 impl Arguments {
     /// Reads the command line without the name of the program.
@@ -125,8 +147,15 @@ impl Arguments {
         I::Item: Into<OsString>,
     {
         let mut parser = Parser::from_args(words);
-        let mut arguments = Arguments { command: Command::Run, config: None, settings: Vec::new(), ignored: Vec::new() };
+        let mut arguments = Arguments {
+            command: Command::Run,
+            config: None,
+            settings: Vec::new(),
+            ignored: Vec::new(),
+            question: Question::default(),
+        };
         let mut topic: Option<Topic> = None;
+        let mut words: Vec<String> = Vec::new();
         while let Some(argument) = parser.next().map_err(|error| from_lexopt(&error))? {
             match argument {
                 Arg::Long(name) => {
@@ -143,8 +172,24 @@ impl Arguments {
                 Arg::Short(letter) => {
                     return Err(UsageError::UnknownFlag { flag: format!("-{letter}"), suggestion: None });
                 }
+                Arg::Value(word) if arguments.command == Command::ExplainPolicy && words.len() < EXPLAIN.len() => {
+                    words.push(word.into_string().map_err(|_| UsageError::UnexpectedArgument)?);
+                    if words.len() == 1 && words.iter().any(|word| word != "explain") {
+                        let word = words.swap_remove(0);
+                        let suggestion = nearest(&word, ["explain"]);
+                        return Err(UsageError::UnknownCommand { command: word.chars().take(64).collect(), suggestion });
+                    }
+                }
                 Arg::Value(word) => topic = Some(arguments.take_word(&word.to_string_lossy(), topic)?),
             }
+        }
+        if arguments.command == Command::ExplainPolicy {
+            if let Some(missing) = EXPLAIN.get(words.len()) {
+                return Err(UsageError::MissingArgument(missing));
+            }
+            let mut words = words.into_iter().skip(1);
+            arguments.question.method = words.next().unwrap_or_default();
+            arguments.question.target = words.next().unwrap_or_default();
         }
         Ok(arguments)
     }
@@ -159,6 +204,10 @@ impl Arguments {
             "--config" => {
                 self.config = Some(PathBuf::from(value(parser, flag)?));
                 return Ok(None);
+            }
+            "--upgrade" if self.command == Command::ExplainPolicy => {
+                self.question.upgrade = true;
+                return without_value(parser, flag, None);
             }
             _ => {}
         }
@@ -176,6 +225,7 @@ impl Arguments {
                 | Kind::Bytes { .. }
                 | Kind::Choice(_)
                 | Kind::Pem
+                | Kind::List(_)
                 | Kind::Labels => value(parser, flag)?,
             };
             let text = text.into_string().map_err(|_| UsageError::NotUnicode(flag.to_owned()))?;
@@ -222,9 +272,9 @@ fn value(parser: &mut Parser, flag: &str) -> Result<OsString, UsageError> {
     parser.value().map_err(|_| UsageError::MissingValue(flag.to_owned()))
 }
 
-fn without_value(parser: &mut Parser, flag: &str, command: Command) -> Result<Command, UsageError> {
+fn without_value<T>(parser: &mut Parser, flag: &str, meaning: T) -> Result<T, UsageError> {
     match parser.optional_value() {
-        None => Ok(command),
+        None => Ok(meaning),
         Some(_) => Err(UsageError::UnexpectedValue(flag.to_owned())),
     }
 }

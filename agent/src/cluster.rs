@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
+use rustls::ClientConfig;
 
 use crate::connect::Remote;
 use crate::kubeconfig::ClusterAccess;
@@ -27,6 +28,8 @@ pub(crate) struct Cluster {
     /// For the plane's requests. Shows no certificate and knows no token.
     pub(crate) anonymous: Arc<Pool>,
     pub(crate) own: OwnClient,
+    /// For services that speak TLS: trusts the cluster's CA and the public ones.
+    pub(crate) services_tls: Arc<ClientConfig>,
 }
 
 /// A client with the agent's credentials.
@@ -79,7 +82,7 @@ pub(crate) struct Answer {
 
 impl Cluster {
     /// Sets both clients up. Nothing is sent yet.
-    pub(crate) fn new(access: &ClusterAccess) -> Result<Self, TlsError> {
+    pub(crate) fn new(access: &ClusterAccess, insecure_services: bool) -> Result<Self, TlsError> {
         let credentials = &access.credentials;
         let token = match (&credentials.token, &credentials.token_file) {
             (Some(token), _) => Token::Value(token.clone()),
@@ -101,7 +104,8 @@ impl Cluster {
             let remote = Remote { host: access.server.host.clone(), port: access.server.port, tls };
             Ok(Pool::new(remote, access.server.base_path.clone()))
         };
-        Ok(Self { anonymous: pool(None)?, own: OwnClient { pool: pool(identity)?, token } })
+        let services_tls = tls::for_services(access.ca_pem.as_deref(), insecure_services)?;
+        Ok(Self { anonymous: pool(None)?, own: OwnClient { pool: pool(identity)?, token }, services_tls })
     }
 }
 

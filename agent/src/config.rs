@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use log::LevelFilter;
+use pipeops_agent_core::policy::Policy;
 
+pub(crate) use build::LoadedPolicy;
 pub(crate) use convert::base64 as decode_base64;
 pub(crate) use keys::{KEYS, Key, Kind, Setting};
 pub(crate) use source::{ConfigError, Source, Warning};
@@ -52,6 +54,11 @@ pub(crate) struct Config {
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
+    /// Do not verify the certificates of services in the cluster that are spoken to over TLS.
+    pub(crate) services_insecure_skip_verify: bool,
+    /// How long a WebSocket to a service may be quiet before it is pinged, and before it is given up.
+    pub(crate) services_ping: Duration,
+    pub(crate) services_silence: Duration,
     pub(crate) state: State,
     /// The file that was read, if there was one.
     pub(crate) file: Option<PathBuf>,
@@ -135,11 +142,6 @@ pub(crate) struct Limits {
     pub(crate) max_exchanges: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Policy {
-    pub(crate) allow_impersonation: bool,
-}
-
 /// Where the agent keeps its state inside a cluster. The namespace is `namespace`, else that of the service account,
 /// else `pod_namespace`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +170,16 @@ impl Config {
         features: Features,
     ) -> Result<(Config, Vec<Warning>), ConfigError> {
         build::build(collect::collect(arguments, environment, files), files, features)
+    }
+
+    /// Reads and checks what the configuration says about the policy, and nothing else of it: no token is needed, and no control
+    /// plane. A mistake in the file is one all the same.
+    pub(crate) fn load_policy(
+        arguments: &Arguments,
+        environment: &dyn Environment,
+        files: &dyn Files,
+    ) -> Result<LoadedPolicy, ConfigError> {
+        build::build_policy(collect::collect(arguments, environment, files), files)
     }
 
     /// Every setting with its value and origin, in the order of [`KEYS`].

@@ -262,7 +262,8 @@ impl Driver {
                 },
                 Output::Feed(key, data) => self.upstream(|upstreams| upstreams.feed(key, data)),
                 Output::FeedEnd(key) => self.upstream(|upstreams| upstreams.feed_end(key)),
-                Output::Read(key) => self.upstream(|upstreams| upstreams.read(key)),
+                Output::Read(key, limit) => self.upstream(|upstreams| upstreams.read(key, limit)),
+                Output::Finish(key) => self.upstream(|upstreams| upstreams.finish(key)),
                 Output::Abort(key) => self.upstream(|upstreams| upstreams.abort(key)),
             }
         }

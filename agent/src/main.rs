@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod dial;
 mod driver;
+mod explain;
 mod facts;
 mod go_duration;
 mod identity;
@@ -18,6 +19,7 @@ mod logger;
 mod messages;
 mod report;
 mod secret;
+mod services;
 mod signal;
 mod start;
 mod state;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Ok(arguments) => match arguments.command {
             Command::Help(topic) => print(&arguments::help(topic)),
             Command::Version => print(&format!("pipeops-agent {}\n", start::VERSION)),
+            Command::ExplainPolicy => explain_policy(&arguments),
             Command::Run => run(&arguments),
         },
     }
@@ -94,6 +97,21 @@ fn run(arguments: &Arguments) -> ExitCode {
             }
             error!(error = text; "The agent cannot start");
             if problem.is_configuration() { ExitCode::from(ConfigError::EXIT_CODE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn explain_policy(arguments: &Arguments) -> ExitCode {
+    let loaded = match Config::load_policy(arguments, &ProcessEnvironment, &Disk) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error, ConfigError::EXIT_CODE),
+    };
+    match explain::explain(&loaded, &arguments.question) {
+        Err(usage) => fail(&usage, UsageError::EXIT_CODE),
+        Ok(answer) if answer.allowed => print(&answer.line),
+        Ok(answer) => {
+            print(&answer.line);
+            ExitCode::FAILURE
         }
     }
 }

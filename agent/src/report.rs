@@ -1,5 +1,6 @@
 //! What the machines have to say, as log records.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use log::{Level, debug, error, info, log, warn};
@@ -22,6 +23,8 @@ pub(crate) struct Reporter {
     unreadable: Option<Instant>,
     refused: Option<Instant>,
     answered: Option<Instant>,
+    /// The rules that have been warned of.
+    rules: BTreeSet<&'static str>,
     duplicate: Option<Instant>,
 }
 
@@ -54,9 +57,15 @@ impl Reporter {
             streams::Event::Failed { id, error } => {
                 debug!(request_id = &**id, class = error.class(), error = error.to_string(); "Request of the control plane failed");
             }
-            streams::Event::Answered { id, status, message } => {
-                let level = level(&mut self.answered);
-                log!(level, request_id = &**id, status = *status, error = message.as_str(); "Refused a request of the control plane by policy");
+            streams::Event::Answered { id, status, message, rule } => {
+                // A rule that refuses is worth a warning once; from then on it does what the operator wants of it.
+                let level = match rule {
+                    Some(rule) if self.rules.insert(*rule) => Level::Warn,
+                    Some(_) => Level::Debug,
+                    None => level(&mut self.answered),
+                };
+                let rule = rule.unwrap_or("authorization");
+                log!(level, request_id = &**id, status = *status, rule = rule, error = message.as_str(); "{}", messages::REFUSED_BY_POLICY);
             }
             streams::Event::Cancelled { id } => debug!(request_id = &**id; "Request cancelled by the control plane"),
             streams::Event::Duplicate { id } => {

@@ -1,18 +1,18 @@
 //! From a valid configuration to a running driver.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use log::{info, warn};
+use pipeops_agent_core::backoff;
 use pipeops_agent_core::message::Identity;
 use pipeops_agent_core::session;
 use pipeops_agent_core::streams::Limits;
 use pipeops_agent_core::tunnel::{self, Tunnel};
 use pipeops_agent_core::wire::Base64;
-use pipeops_agent_core::{backoff, policy};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Clock, since_1970};
@@ -21,9 +21,10 @@ use crate::config::{Config, Disk, ProcessEnvironment};
 use crate::dial::Dialler;
 use crate::driver::{Driver, Parts};
 use crate::kubeconfig::{self, ClusterAccess, SERVICE_ACCOUNT_FOLDER, Selection, Source};
+use crate::services::Services;
 use crate::signal::Signals;
 use crate::state::{Objects, Saved, Store};
-use crate::upstream::Upstreams;
+use crate::upstream::{Pool, Upstreams};
 use crate::{facts, identity, token};
 
 /// This program's version.
@@ -80,7 +81,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     // Files that are wrong now are the operator's to know at once, not at the first dial.
     crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
     let access = find_cluster(config)?;
-    let cluster = access.as_ref().map(Cluster::new).transpose().map_err(StartError::ClusterTls)?;
+    let cluster = access
+        .as_ref()
+        .map(|access| Cluster::new(access, config.services_insecure_skip_verify))
+        .transpose()
+        .map_err(StartError::ClusterTls)?;
     let store = store(config, access.as_ref(), cluster.as_ref());
     let mut loaded = store.load().await;
     let before = loaded.clone();
@@ -112,9 +117,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let upstreams = cluster.map(|cluster| {
         let renews = config.kubernetes.service_token.is_none();
         tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), renews, send_news));
+        let services = Services::new(cluster.own.clone(), config.policy.clone(), cluster.services_tls);
         tokio::spawn(token::check(cluster.own, offered, saved.clone()));
-        tokio::spawn(prune(cluster.anonymous.clone()));
-        Upstreams::new(cluster.anonymous, reports)
+        tokio::spawn(prune(cluster.anonymous.clone(), services.clone()));
+        Upstreams::new(cluster.anonymous, services, reports)
     });
     let tunnel = Tunnel::new(tunnel_config(config, &agent_id, cluster_id), fastrand::u64(..), clock.now());
     let driver = Driver::new(Parts {
@@ -223,8 +229,14 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             },
             ..session::Config::default()
         },
-        limits: Limits { ceiling: config.limits.buffer_bytes, exchanges: config.limits.max_exchanges, ..Limits::default() },
-        policy: policy::Policy { allow_impersonation: config.policy.allow_impersonation },
+        limits: Limits {
+            ceiling: config.limits.buffer_bytes,
+            exchanges: config.limits.max_exchanges,
+            ping: config.services_ping,
+            silence: config.services_silence,
+            ..Limits::default()
+        },
+        policy: config.policy.clone(),
         identity: Identity {
             agent_id: agent_id.into(),
             cluster_name: config.agent.cluster_name.clone(),
@@ -249,10 +261,11 @@ fn fast_base64() -> Base64 {
     }
 }
 
-/// Drops idle connections to the API server in time.
-async fn prune(pool: std::sync::Arc<crate::upstream::Pool>) {
+/// Drops idle connections in time.
+async fn prune(pool: Arc<Pool>, services: Arc<Services>) {
     loop {
         tokio::time::sleep(Duration::from_secs(60)).await;
         pool.prune();
+        services.prune();
     }
 }

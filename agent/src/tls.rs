@@ -82,6 +82,15 @@ pub(crate) fn for_cluster(
     build(roots, identity, insecure)
 }
 
+/// The client for services of the cluster: their certificates may come from the cluster's CA or from a public one.
+pub(crate) fn for_services(ca_pem: Option<&[u8]>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(pem) = ca_pem {
+        add_certificates(&mut roots, pem, "the cluster's CA")?;
+    }
+    build(roots, None, insecure)
+}
+
 fn build(roots: RootCertStore, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
     // Never `ClientConfig::builder()`: it panics as soon as some crate turns a second provider on.
     let provider = Arc::new(ring::default_provider());

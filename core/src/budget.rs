@@ -1,12 +1,24 @@
 //! One hard ceiling for all bytes that the agent buffers on behalf of others.
 //!
-//! Owns the count. Does not own memory, and does not decide who waits or who is shed: that is [`crate::streams`].
+//! Owns the count, and that neither of the two ways takes everything: answers (backend to plane) and requests (plane to backend)
+//! may each hold at most three quarters of the ceiling, so a quarter is left to the other whatever happens. Does not own memory, and
+//! does not decide who waits or who is shed: that is [`crate::streams`].
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From a backend to the plane. Who finds no room waits: the backend is not read.
+    Answer,
+    /// From the plane to a backend. Who finds no room is ended: the plane cannot be slowed down.
+    Request,
+}
 
 /// How many bytes are taken out of a fixed ceiling.
 #[derive(Clone, Debug)]
 pub struct Budget {
     ceiling: usize,
-    used: usize,
+    answers: usize,
+    requests: usize,
     peak: usize,
 }
 
@@ -14,32 +26,43 @@ impl Budget {
     /// A budget of `ceiling` bytes, none of it used.
     #[must_use]
     pub const fn new(ceiling: usize) -> Self {
-        Self { ceiling, used: 0, peak: 0 }
+        Self { ceiling, answers: 0, requests: 0, peak: 0 }
     }
 
-    /// Takes `bytes`, or nothing when that would pass the ceiling.
+    /// Takes `bytes`, or nothing when that would pass a bound.
     #[must_use]
-    pub fn take(&mut self, bytes: usize) -> bool {
-        match self.used.checked_add(bytes) {
-            Some(used) if used <= self.ceiling => {
-                self.used = used;
-                self.peak = self.peak.max(used);
-                true
-            }
-            _ => false,
+    pub fn take(&mut self, way: Way, bytes: usize) -> bool {
+        if bytes > self.free(way) {
+            return false;
         }
+        *self.side(way) += bytes;
+        self.peak = self.peak.max(self.used());
+        true
     }
 
     /// Gives `bytes` back.
-    pub fn give(&mut self, bytes: usize) {
-        debug_assert!(bytes <= self.used, "more given back than was taken");
-        self.used = self.used.saturating_sub(bytes);
+    pub fn give(&mut self, way: Way, bytes: usize) {
+        let side = self.side(way);
+        debug_assert!(bytes <= *side, "more given back than was taken");
+        *side = side.saturating_sub(bytes);
+    }
+
+    /// Bytes that can be taken now.
+    #[must_use]
+    pub const fn free(&self, way: Way) -> usize {
+        let used = match way {
+            Way::Answer => self.answers,
+            Way::Request => self.requests,
+        };
+        let share = (self.ceiling - self.ceiling / 4).saturating_sub(used);
+        let all = self.ceiling.saturating_sub(self.used());
+        if share < all { share } else { all }
     }
 
     /// Bytes in use.
     #[must_use]
     pub const fn used(&self) -> usize {
-        self.used
+        self.answers.saturating_add(self.requests)
     }
 
     /// The most bytes that were ever in use at once.
@@ -53,6 +76,13 @@ impl Budget {
     pub const fn ceiling(&self) -> usize {
         self.ceiling
     }
+
+    const fn side(&mut self, way: Way) -> &mut usize {
+        match way {
+            Way::Answer => &mut self.answers,
+            Way::Request => &mut self.requests,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,12 +91,21 @@ mod tests {
 
     #[test]
     fn never_passes_the_ceiling() {
-        let mut budget = Budget::new(10);
-        assert!(budget.take(10));
-        assert!(!budget.take(1));
-        assert!(!budget.take(usize::MAX));
-        budget.give(4);
-        assert!(budget.take(4));
-        assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (10, 10, 10));
+        let mut budget = Budget::new(12);
+        assert!(budget.take(Way::Answer, 9));
+        assert!(!budget.take(Way::Answer, 1), "a quarter is the requests'");
+        assert!(budget.take(Way::Request, 3));
+        assert!(!budget.take(Way::Request, 1));
+        assert!(!budget.take(Way::Request, usize::MAX));
+        budget.give(Way::Answer, 4);
+        assert!(budget.take(Way::Request, 4));
+        assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (12, 12, 12));
+    }
+
+    #[test]
+    fn neither_way_takes_everything() {
+        let mut budget = Budget::new(100);
+        assert!(budget.take(Way::Request, 75));
+        assert_eq!((budget.free(Way::Request), budget.free(Way::Answer)), (0, 25));
     }
 }

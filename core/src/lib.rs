@@ -51,4 +51,5 @@ pub mod streams;
 pub mod time;
 pub mod timestamp;
 pub mod tunnel;
+mod websocket;
 pub mod wire;

@@ -85,6 +85,26 @@ pub enum FromPlane {
         /// Which exchange.
         id: String,
     },
+    /// Begin a stream to the Kubernetes API, by the entry that has no answer of its own.
+    Start(Box<StartRequest>),
+    /// A frame for an upgraded connection.
+    SocketData {
+        /// Which one.
+        to: SocketAddress,
+        /// The decoded bytes, with or without the opcode before them; none when they are not base64.
+        data: Option<Bytes>,
+        /// The opcode beside them, where the plane gives one that exists.
+        message_type: Option<u8>,
+    },
+    /// The plane is done with an upgraded connection.
+    SocketClose {
+        /// Which one.
+        to: SocketAddress,
+        /// The close code, where the plane gives one.
+        code: Option<u16>,
+        /// The reason, or empty.
+        reason: String,
+    },
     /// A message of an exchange that cannot be understood and must be answered with an error.
     Malformed {
         /// Which exchange.
@@ -117,8 +137,49 @@ pub struct ProxyRequest {
     pub service: ServiceFields,
     /// How long the exchange may take in all.
     pub time_limit: TimeLimit,
-    /// Whether the plane asks for an upgrade of the connection.
+    /// Whether the plane asks for a WebSocket by a flag of its own, whatever the headers say.
     pub upgrade: bool,
+    /// Sub-protocols beside the headers, separated by commas, or empty.
+    pub protocol: String,
+    /// What the client sent right after its upgrade request.
+    pub head_data: Bytes,
+    /// Whether the client spoke TLS to the plane. Says nothing about the target.
+    pub client_secure: bool,
+}
+
+/// A request for a stream to the Kubernetes API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartRequest {
+    /// The stream's id, chosen by the plane.
+    pub id: String,
+    /// The decoded path, without the query.
+    pub path: String,
+    /// The raw query, without the question mark.
+    pub query: String,
+    /// The headers, in the plane's order.
+    pub headers: Vec<Header>,
+    /// Sub-protocols, separated by commas, or empty.
+    pub protocol: String,
+}
+
+/// The names by which a message may mean an upgraded connection. Empty where one is not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketAddress {
+    /// `stream_id` of the payload.
+    pub stream: String,
+    /// `request_id` of the payload.
+    pub request: String,
+    /// `request_id` of the envelope.
+    pub envelope: String,
+}
+
+/// By which message the plane asked for an upgraded connection: it decides the words of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// `ws_start`: nothing is answered to it but data, and channels are translated to text.
+    Start,
+    /// `proxy_request`: answered with 101, and every frame passes unchanged.
+    Request,
 }
 
 /// The target fields of a request. A service is meant only when all three are there.
@@ -241,6 +302,40 @@ pub enum Outbound {
         id: Arc<str>,
         /// Why, as `class: text`.
         error: String,
+    },
+    /// A stream that [`FromPlane::Start`] asked for cannot begin.
+    StartError {
+        /// Which stream.
+        id: Arc<str>,
+        /// Why, as `class: text`.
+        error: String,
+    },
+    /// A frame of an upgraded connection.
+    SocketData {
+        /// Which one.
+        id: Arc<str>,
+        /// How it was asked for.
+        entry: Entry,
+        /// The frame's opcode (RFC 6455, section 5.2).
+        opcode: u8,
+        /// The payload.
+        data: Bytes,
+    },
+    /// An upgraded connection is over.
+    SocketClose {
+        /// Which one.
+        id: Arc<str>,
+        /// How it was asked for.
+        entry: Entry,
+        /// The close code (RFC 6455, section 7.4), 1006 for an end without one.
+        code: u16,
+        /// The reason, or empty.
+        reason: String,
+    },
+    /// A backend does not take what the plane sends fast enough; the connection's end follows.
+    Backpressure {
+        /// Which exchange.
+        id: Arc<str>,
     },
 }
 

@@ -3,30 +3,41 @@
 //! Owns admission, the choice of the target, order, deadlines, cancellation, the bytes in transit and their bound, and that each
 //! exchange ends exactly once. Does not own sockets: the shell opens what [`Output::Open`] says and reports what happens there.
 //!
-//! Flow control. Every byte in here is taken from the [`Budget`]. The shell reads one piece (at most [`Limits::piece`] bytes)
-//! from a backend for each [`Output::Read`], and there is one only while the exchange has less than [`Limits::window`] waiting
-//! and the budget can reserve a piece. Bytes of a request body are taken when they arrive and given back when the backend has
-//! taken them; when there is no room for them the exchange ends, because the protocol cannot slow the plane down.
+//! Flow control. Every byte in here is taken from the [`Budget`], with [`exchange::OVERHEAD`] for each piece. The shell reads one
+//! piece (at most the bytes that it says, which are reserved) from a backend for each [`Output::Read`], and there is one only while
+//! the exchange has less than [`Limits::window`] waiting. Bytes from the plane are taken when they arrive and given back when the
+//! backend has taken them. An exchange may hold as many of them as are still free for everybody else, so a hundred backends that do
+//! not read leave something for the hundred-and-first; what does not fit ends its exchange, because the protocol cannot slow the
+//! plane down.
 
+mod admission;
+mod channel;
 mod exchange;
+mod flow;
 mod io;
+mod linger;
 mod request;
 mod schedule;
+mod socket;
+mod start;
 mod transmit;
+mod upgrade;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
-use bytes::Bytes;
 use core::time::Duration;
 
 use self::exchange::{Answer, Ending, Exchange, Upload};
+pub(crate) use self::exchange::{OVERHEAD, collect};
 pub use self::io::{Body, Event, Input, Key, Open, Output, Target, UpstreamError};
+use self::linger::Lingering;
 use self::schedule::Schedule;
-use crate::budget::Budget;
-use crate::message::{FromPlane, Header, Outbound};
+use crate::budget::{Budget, Way};
+use crate::message::{FromPlane, Outbound};
 use crate::policy::Policy;
-use crate::time::Instant;
-use crate::wire::RESPONSE_BLOCK;
+use crate::random::Random;
+use crate::time::{Instant, earliest};
+use crate::wire::{BLOCK, Base64};
 
 /// The bounds of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +56,30 @@ pub struct Limits {
     pub buffered: Duration,
     /// For the binary message that carries a body.
     pub binary_body: Duration,
+    /// The most bytes of one WebSocket message of a backend.
+    pub message: usize,
+    /// How long a WebSocket to a service may be quiet before it is pinged.
+    pub ping: Duration,
+    /// How long a WebSocket to a service may be quiet, pings and all, before it is given up.
+    pub silence: Duration,
+    /// For a backend's answer to a close frame.
+    pub closing: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             ceiling: 8 * 1024 * 1024,
-            exchanges: 256,
+            exchanges: 1024,
             piece: 16 * 1024,
             window: 128 * 1024,
             head: Duration::from_secs(60),
             buffered: Duration::from_secs(120),
             binary_body: Duration::from_secs(30),
+            message: 4 * 1024 * 1024,
+            ping: Duration::from_secs(30),
+            silence: Duration::from_secs(90),
+            closing: Duration::from_secs(10),
         }
     }
 }
@@ -77,6 +100,12 @@ pub struct Streams {
     now: Instant,
     wall_millis: u64,
     deadlines: BTreeSet<(Instant, Key)>,
+    /// When WebSockets are to be pinged.
+    pings: BTreeSet<(Instant, Key)>,
+    /// Connections that nobody waits for any more and that end in good order.
+    lingering: Lingering,
+    random: Random,
+    base64: Base64,
     schedule: Schedule,
     /// Exchanges that may read but for the budget, oldest first.
     starved: VecDeque<Key>,
@@ -92,7 +121,7 @@ pub struct Streams {
 impl Streams {
     /// An empty table.
     #[must_use]
-    pub fn new(limits: Limits, policy: Policy) -> Self {
+    pub fn new(limits: Limits, policy: Policy, seed: u64, base64: Base64) -> Self {
         Self {
             budget: Budget::new(limits.ceiling),
             limits,
@@ -103,6 +132,10 @@ impl Streams {
             now: Instant::ZERO,
             wall_millis: 0,
             deadlines: BTreeSet::new(),
+            pings: BTreeSet::new(),
+            lingering: Lingering::default(),
+            random: Random::new(seed),
+            base64,
             schedule: Schedule::default(),
             starved: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -130,7 +163,7 @@ impl Streams {
             Input::Head { key, status, headers } => self.on_head(key, status, headers),
             Input::Data { key, data } => self.on_data(key, data),
             Input::End { key } => self.on_end(key),
-            Input::Failed { key, error } => self.fail(key, error),
+            Input::Failed { key, error } => self.on_failed(key, error),
             Input::Consumed { key, bytes } => self.on_consumed(key, bytes),
             Input::Drain => self.draining = true,
             Input::AbortAll(error) => self.abort_all(error),
@@ -149,7 +182,9 @@ impl Streams {
     /// When [`Input::Timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let ping = self.pings.first().map(|(at, _)| *at);
+        earliest(earliest(deadline, ping), self.lingering.next_deadline())
     }
 
     /// The budget, for reports.
@@ -167,7 +202,7 @@ impl Streams {
     /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.exchanges.is_empty()
+        self.exchanges.is_empty() && self.lingering.is_empty()
     }
 
     /// Whether a binary message that names `id` is the body that is awaited.
@@ -193,6 +228,9 @@ impl Streams {
                 Some(&key) => self.fail(key, UpstreamError::BadRequest(reason)),
                 None => self.refuse(id.into(), streamed, &UpstreamError::BadRequest(reason)),
             },
+            FromPlane::Start(request) => self.on_start(*request),
+            FromPlane::SocketData { to, data, message_type } => self.on_socket_data(&to, data, message_type),
+            FromPlane::SocketClose { to, code, reason } => self.on_socket_close(&to, code, &reason),
         }
     }
 
@@ -205,78 +243,6 @@ impl Streams {
         }
     }
 
-    fn on_head(&mut self, key: Key, status: u16, headers: alloc::vec::Vec<Header>) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        if exchange.ending.is_some() || exchange.head_seen {
-            return;
-        }
-        exchange.head_seen = true;
-        // A backend that answers has read what was sent as a whole.
-        if exchange.upload == Upload::Closed {
-            let uploading = core::mem::take(&mut exchange.uploading);
-            self.budget.give(uploading);
-        }
-        let headers = exchange::answer_headers(headers);
-        match &mut exchange.answer {
-            Answer::Streamed { head, .. } => *head = Some((status, headers)),
-            Answer::Buffered { head, .. } => *head = Some((status, headers)),
-        }
-        // From here on a streamed answer may take as long as it likes, unless the plane set a limit.
-        if exchange.deadline_is_default && exchange.is_streamed() {
-            self.deadlines.remove(&(exchange.deadline, key));
-            exchange.deadline_is_default = false;
-        }
-        if exchange.is_streamed() {
-            self.schedule.ready(key, exchange.class());
-        }
-        self.allow_read(key);
-    }
-
-    fn on_data(&mut self, key: Key, data: Bytes) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        // The permission is used up, and with it what was reserved for the piece.
-        if exchange.reading {
-            exchange.reading = false;
-            self.budget.give(self.limits.piece);
-        }
-        if exchange.ending.is_some() {
-            return;
-        }
-        if data.is_empty() {
-            return self.allow_read(key);
-        }
-        if !self.budget.take(data.len()) {
-            return self.fail(key, UpstreamError::Overloaded("the agent's buffers are full"));
-        }
-        exchange.held += data.len();
-        match &mut exchange.answer {
-            Answer::Streamed { chunks, queued, .. } => {
-                *queued += data.len();
-                chunks.push_back(data);
-                self.schedule.ready(key, exchange.class());
-            }
-            Answer::Buffered { blocks, .. } => exchange::collect(blocks, &data),
-        }
-        self.allow_read(key);
-    }
-
-    fn on_end(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        if exchange.ending.is_some() {
-            return;
-        }
-        if !exchange.head_seen {
-            return self.fail(key, UpstreamError::Broken("the backend ended without an answer"));
-        }
-        self.settle(key, Ending::Complete);
-    }
-
     /// The exchange is over as far as the backend is concerned: what is left is to send what is waiting.
     fn settle(&mut self, key: Key, ending: Ending) {
         let Some(exchange) = self.exchanges.get_mut(&key) else {
@@ -286,13 +252,12 @@ impl Streams {
             return;
         }
         exchange.ending = Some(ending);
-        if exchange.reading {
-            exchange.reading = false;
-            self.budget.give(self.limits.piece);
-        }
+        let reserved = core::mem::take(&mut exchange.reserved);
         exchange.upload = Upload::Closed;
+        self.budget.give(Way::Answer, reserved);
         self.deadlines.remove(&(exchange.deadline, key));
-        let class = exchange.class();
+        let class = exchange.class(self.now);
+        self.stop_pings(key);
         self.schedule.ready(key, class);
     }
 
@@ -304,15 +269,21 @@ impl Streams {
         if exchange.ending.is_some() {
             return;
         }
-        self.outputs.push_back(Output::Abort { key });
-        self.outputs.push_back(Output::Event(Event::Failed { id: exchange.id.clone(), error: error.clone() }));
+        let id = exchange.id.clone();
         // A buffered answer that failed is never sent: its bytes are free at once.
         if let Answer::Buffered { blocks, .. } = &mut exchange.answer {
             blocks.clear();
             let held = core::mem::take(&mut exchange.held);
-            self.budget.give(held);
+            self.budget.give(Way::Answer, held);
         }
-        self.settle(key, Ending::Failed(alloc::format!("{error}")));
+        // A backend that did nothing wrong hears why it is left.
+        if !(matches!(error, UpstreamError::Deadline | UpstreamError::ShuttingDown) && self.say_goodbye(key)) {
+            self.outputs.push_back(Output::Abort { key });
+        }
+        let text = alloc::format!("{error}");
+        let code = error.close_code();
+        self.outputs.push_back(Output::Event(Event::Failed { id, error }));
+        self.settle(key, Ending::Failed(text, code));
     }
 
     fn on_cancel(&mut self, id: &str) {
@@ -324,16 +295,22 @@ impl Streams {
 
     /// Takes an exchange out of the table and gives everything back that it held.
     fn forget(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.remove(&key) else {
-            return;
-        };
+        if let Some(exchange) = self.remove(key) {
+            self.budget.give(Way::Request, exchange.uploading);
+        }
+    }
+
+    /// Takes an exchange out of the table; what its backend still has to take stays taken.
+    fn remove(&mut self, key: Key) -> Option<Exchange> {
+        self.stop_pings(key);
+        let exchange = self.exchanges.remove(&key)?;
         self.ids.remove(&exchange.id);
         self.deadlines.remove(&(exchange.deadline, key));
         if self.awaiting_binary == Some(key) {
             self.awaiting_binary = None;
         }
-        let reserved = if exchange.reading { self.limits.piece } else { 0 };
-        self.budget.give(exchange.held + exchange.uploading + reserved);
+        self.budget.give(Way::Answer, exchange.held + exchange.reserved);
+        Some(exchange)
     }
 
     fn on_timeout(&mut self) {
@@ -355,17 +332,20 @@ impl Streams {
                 },
             );
         }
+        self.send_pings();
+        self.end_lingering();
     }
 
     fn on_detached(&mut self) {
         if let Some(writing) = self.writing.take() {
-            self.budget.give(writing.held);
+            self.budget.give(Way::Answer, writing.held);
         }
         self.notices.clear();
         while let Some((&key, _)) = self.exchanges.first_key_value() {
             self.outputs.push_back(Output::Abort { key });
             self.forget(key);
         }
+        self.abort_lingering();
         self.schedule.clear();
         self.starved.clear();
         debug_assert_eq!(self.budget.used(), 0, "nothing is left, so nothing may be held");
@@ -375,41 +355,6 @@ impl Streams {
         let keys: alloc::vec::Vec<Key> = self.exchanges.keys().copied().collect();
         for key in keys {
             self.fail(key, error.clone());
-        }
-    }
-
-    /// Lets the shell read one more piece where that is due and possible.
-    fn allow_read(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        if !exchange.wants_piece(self.limits.window) {
-            return;
-        }
-        if self.budget.take(self.limits.piece) {
-            exchange.reading = true;
-            exchange.starved = false;
-            self.outputs.push_back(Output::Read { key });
-        } else if matches!(exchange.answer, Answer::Buffered { .. }) && exchange.held > 0 {
-            // Two buffered answers could each hold half of the budget and wait for the other for ever.
-            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
-        } else if !exchange.starved {
-            exchange.starved = true;
-            self.starved.push_back(key);
-        }
-    }
-
-    /// Gives freed budget to those who wait for it, oldest first.
-    fn feed_starved(&mut self) {
-        while let Some(&key) = self.starved.front() {
-            if self.budget.used() + self.limits.piece > self.budget.ceiling() {
-                break;
-            }
-            self.starved.pop_front();
-            if let Some(exchange) = self.exchanges.get_mut(&key) {
-                exchange.starved = false;
-                self.allow_read(key);
-            }
         }
     }
 
@@ -426,15 +371,4 @@ impl Streams {
     }
 }
 
-/// A Kubernetes `Status` object, as the API server itself would answer.
-fn status_object(status: u16, reason: &str, message: &str) -> alloc::vec::Vec<u8> {
-    let mut out = alloc::vec::Vec::with_capacity(200);
-    out.extend_from_slice(b"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":");
-    crate::wire::push_json_string(message, &mut out);
-    out.extend_from_slice(b",\"reason\":");
-    crate::wire::push_json_string(reason, &mut out);
-    out.extend_from_slice(alloc::format!(",\"code\":{status}}}\n").as_bytes());
-    out
-}
-
-const _: () = assert!(RESPONSE_BLOCK.is_multiple_of(3), "blocks of base64 must join up");
+const _: () = assert!(BLOCK.is_multiple_of(3), "blocks of base64 must join up");

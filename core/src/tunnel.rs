@@ -103,8 +103,10 @@ pub enum Output {
     Feed(Key, Bytes),
     /// A request body is complete.
     FeedEnd(Key),
-    /// Read one piece of an answer.
-    Read(Key),
+    /// Read one piece of an answer, of at most so many bytes.
+    Read(Key, usize),
+    /// Pass on what was fed, and end the connection in good order.
+    Finish(Key),
     /// Drop a backend.
     Abort(Key),
     /// Keep what the plane gave.
@@ -168,7 +170,7 @@ impl Tunnel {
         let drain = config.session.drain;
         let mut tunnel = Self {
             session: Session::new(config.session, seed, now, config.cluster_id),
-            streams: Streams::new(config.limits, config.policy),
+            streams: Streams::new(config.limits, config.policy, seed.wrapping_add(1), config.base64),
             identity: config.identity,
             facts: Facts::default(),
             base64: config.base64,
@@ -434,7 +436,8 @@ impl Tunnel {
             streams::Output::Open(open) => Output::Open(open),
             streams::Output::Feed { key, data } => Output::Feed(key, data),
             streams::Output::FeedEnd { key } => Output::FeedEnd(key),
-            streams::Output::Read { key } => Output::Read(key),
+            streams::Output::Read { key, limit } => Output::Read(key, limit),
+            streams::Output::Finish { key } => Output::Finish(key),
             streams::Output::Abort { key } => Output::Abort(key),
             streams::Output::Event(event) => Output::Event(Event::Streams(event)),
             streams::Output::Drained => return self.session.handle(now, session::Input::Drained),

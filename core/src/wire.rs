@@ -14,15 +14,19 @@ mod decode;
 mod encode;
 mod fields;
 mod json;
+mod socket;
+mod writer;
 
 pub use self::base64::Base64;
 pub use self::binary::split_body as split_binary_body;
 pub use self::decode::{DecodeError, decode};
-pub use self::encode::{Piece, RESPONSE_BLOCK, ResponseWriter, encode};
+pub use self::encode::encode;
 pub(crate) use self::json::push_string as push_json_string;
+pub(crate) use self::socket::OPCODES;
+pub use self::writer::{BLOCK, MessageWriter, Piece};
 
 /// The types of message that this version understands, as it tells the plane.
-pub const SUPPORTED_TYPES: [&str; 11] = [
+pub const SUPPORTED_TYPES: [&str; 18] = [
     "register_success",
     "register_in_progress",
     "heartbeat_ack",
@@ -33,6 +37,13 @@ pub const SUPPORTED_TYPES: [&str; 11] = [
     "proxy_request_chunk",
     "proxy_request_stream_end",
     "proxy_cancel",
+    "proxy_stream_data",
+    "proxy_websocket_start",
+    "proxy_websocket_data",
+    "proxy_websocket_close",
+    "ws_start",
+    "ws_data",
+    "ws_close",
     "error",
 ];
 

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use pipeops_agent_core::message::{
-    Facts, FromPlane, Header, Heartbeat, Identity, Inbound, Outbound, ProxyRequest, Register, RequestBody, ServiceFields,
-    ServiceToken, TimeLimit,
+    Entry, Facts, FromPlane, Header, Heartbeat, Identity, Inbound, Outbound, ProxyRequest, Register, RequestBody, ServiceFields,
+    ServiceToken, SocketAddress, TimeLimit,
 };
-use pipeops_agent_core::wire::{Base64, DecodeError, Piece, RESPONSE_BLOCK, ResponseWriter, SUPPORTED_TYPES, decode, encode};
+use pipeops_agent_core::wire::{BLOCK, Base64, DecodeError, MessageWriter, Piece, SUPPORTED_TYPES, decode, encode};
 
 const STAMP: &str = "2026-11-23T00:21:49.411Z";
 
@@ -109,12 +109,12 @@ fn answers() {
 
 #[test]
 fn a_large_answer_in_frames_is_the_same_message() {
-    for size in [0, 1, RESPONSE_BLOCK - 1, RESPONSE_BLOCK, RESPONSE_BLOCK + 1, 3 * RESPONSE_BLOCK + 5] {
+    for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5] {
         let body: Vec<u8> = (0..size).map(|index| u8::try_from(index % 251).unwrap()).collect();
         let headers = vec![Header { name: "content-type".into(), value: "x".into() }];
         let whole = sent(&Outbound::Response { id: "r".into(), status: 200, headers: headers.clone(), body: body.clone() });
-        let blocks = body.chunks(RESPONSE_BLOCK).map(<[u8]>::to_vec).collect();
-        let mut writer = ResponseWriter::new("r".into(), 200, headers, blocks);
+        let blocks = body.chunks(BLOCK).map(<[u8]>::to_vec).collect();
+        let mut writer = MessageWriter::response("r".into(), 200, headers, blocks);
         let (mut frames, mut out, mut taken) = (Vec::new(), Vec::new(), 0);
         loop {
             let (piece, bytes) = writer.write(STAMP, Base64::PORTABLE, &mut out);
@@ -126,9 +126,9 @@ fn a_large_answer_in_frames_is_the_same_message() {
         }
         assert_eq!(String::from_utf8(out).unwrap(), whole, "{size}");
         assert_eq!(taken, size);
-        assert_eq!(frames.len(), size.div_ceil(RESPONSE_BLOCK).max(1));
+        assert_eq!(frames.len(), size.div_ceil(BLOCK).max(1));
         assert!(frames.iter().enumerate().all(|(index, piece)| piece.first == (index == 0)));
-        assert!(size > RESPONSE_BLOCK || frames == [Piece::WHOLE]);
+        assert!(size > BLOCK || frames == [Piece::WHOLE]);
     }
 }
 
@@ -166,8 +166,90 @@ fn must8_a_request_with_all_its_fields() {
         service: ServiceFields { namespace: "pipeops-system".into(), name: "traefik".into(), port: 80 },
         time_limit: TimeLimit::At(1_795_393_380_500),
         upgrade: false,
+        protocol: String::new(),
+        head_data: Bytes::new(),
+        client_secure: true,
     };
     assert_eq!(read, expected);
+}
+
+#[test]
+fn must10_every_spelling_of_the_messages_of_upgraded_connections() {
+    let to = |stream: &str, request: &str, envelope: &str| SocketAddress {
+        stream: stream.into(),
+        request: request.into(),
+        envelope: envelope.into(),
+    };
+    for kind in ["ws_data", "proxy_websocket_data", "proxy_stream_data"] {
+        for (payload, data, message_type) in [
+            (r#""stream_id":"s","data":"AWhp","message_type":1"#, Some("\x01hi"), Some(1)),
+            (r#""stream_id":"s","data":"AWhp","message_type":3"#, Some("\x01hi"), None),
+            (r#""stream_id":"s","data":"%%""#, None, None),
+            (r#""stream_id":"s","data":7"#, None, None),
+            (r#""stream_id":"s""#, Some(""), None),
+        ] {
+            let message = read(&format!(r#"{{"type":"{kind}","request_id":"e","payload":{{{payload}}}}}"#));
+            let data = data.map(|text| Bytes::from_static(text.as_bytes()));
+            assert_eq!(
+                message,
+                Inbound::Exchange(FromPlane::SocketData { to: to("s", "", "e"), data, message_type }),
+                "{payload}"
+            );
+        }
+    }
+    for kind in ["ws_close", "proxy_websocket_close"] {
+        let message = read(&format!(r#"{{"type":"{kind}","payload":{{"request_id":"r","code":4001,"reason":"bye"}}}}"#));
+        let close = FromPlane::SocketClose { to: to("", "r", ""), code: Some(4001), reason: "bye".into() };
+        assert_eq!(message, Inbound::Exchange(close));
+    }
+    for kind in ["ws_start", "proxy_websocket_start"] {
+        let message = read(&format!(
+            r#"{{"type":"{kind}","request_id":"e","payload":{{"stream_id":"s","path":"/api/v1/x/exec","query":"tty=true",
+            "headers":{{"Authorization":"Bearer t"}},"protocol":"v4.channel.k8s.io"}}}}"#
+        ));
+        let Inbound::Exchange(FromPlane::Start(start)) = message else { panic!("{message:?}") };
+        assert_eq!((start.id.as_str(), start.path.as_str(), start.query.as_str()), ("s", "/api/v1/x/exec", "tty=true"));
+        assert_eq!((start.protocol.as_str(), start.headers.len()), ("v4.channel.k8s.io", 1));
+        let missing = read(&format!(r#"{{"type":"{kind}","request_id":"e","payload":{{"path":"/api"}}}}"#));
+        assert!(matches!(missing, Inbound::Exchange(FromPlane::Malformed { id, .. }) if id == "e"));
+    }
+}
+
+#[test]
+fn must8_head_data_in_every_form() {
+    for (head_data, expected) in [
+        (r#""head_data":"aGk=""#, &b"hi"[..]),
+        (r#""headData":"h\u00e9llo!""#, "h\u{e9}llo!".as_bytes()),
+        (r#""head_data":[104,105]"#, b"hi"),
+        (r#""head_data":[104,256]"#, b""),
+        (r#""head_data":null"#, b""),
+    ] {
+        let read = request(&format!(r#"{{"type":"proxy_request","request_id":"r","payload":{{{head_data}}}}}"#));
+        assert_eq!(read.head_data, expected, "{head_data}");
+    }
+}
+
+#[test]
+fn must11_frames_of_upgraded_connections() {
+    let id: std::sync::Arc<str> = "r1".into();
+    let data = |entry, data| Outbound::SocketData { id: id.clone(), entry, opcode: 1, data: Bytes::from_static(data) };
+    golden("proxy_websocket_data", &sent(&data(Entry::Request, b"hi")));
+    golden("proxy_websocket_data-start", &sent(&data(Entry::Start, b"out")));
+    let close = |entry, code, reason: &str| Outbound::SocketClose { id: id.clone(), entry, code, reason: reason.into() };
+    golden("proxy_websocket_close", &sent(&close(Entry::Request, 4001, "bye")));
+    golden("proxy_websocket_close-start", &sent(&close(Entry::Start, 1000, "")));
+    golden("backpressure", &sent(&Outbound::Backpressure { id: id.clone() }));
+    golden("proxy_error-start", &sent(&Outbound::StartError { id: id.clone(), error: "denied: no".into() }));
+    // Opcode and bytes are one piece of base64, whatever their length.
+    for length in 0..10 {
+        let bytes: Vec<u8> = (0..length).collect();
+        let message = Outbound::SocketData { id: id.clone(), entry: Entry::Request, opcode: 2, data: bytes.clone().into() };
+        let sent = sent(&message);
+        let text = sent.split("\"data\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let mut expected = vec![2];
+        expected.extend(bytes);
+        assert_eq!((Base64::PORTABLE.decode)(text.as_bytes()).unwrap(), expected);
+    }
 }
 
 #[test]

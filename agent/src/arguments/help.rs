@@ -34,6 +34,26 @@ pub(crate) fn help(topic: Topic) -> String {
                 push_setting(&mut text, key);
             }
         }
+        Topic::Policy => {
+            text.push_str("Says whether the control plane may send a request through this agent, and by which rule.\n\n");
+            text.push_str("Usage: pipeops-agent policy explain METHOD PATH [FLAGS]\n\n");
+            text.push_str("PATH is a path of the Kubernetes API, decoded, with or without ?QUERY, or a service:\n");
+            text.push_str("  pipeops-agent policy explain GET '/api/v1/pods?watch=true'\n");
+            text.push_str("  pipeops-agent policy explain POST /api/v1/namespaces/default/pods/web/exec --upgrade\n");
+            text.push_str("  pipeops-agent policy explain GET service://shop/web:8080/cart\n\n");
+            text.push_str(
+                "Reads the configuration as run does, but needs neither a token nor a connection. Whether RBAC allows\n",
+            );
+            text.push_str("the request, and which address a service has, is not looked at.\n\nFlags:\n");
+            let mut rows = vec![("--upgrade".to_owned(), "the request asks for another protocol, such as WebSocket".to_owned())];
+            rows.extend(flag_rows());
+            push_rows(&mut text, &rows);
+            text.push_str("\nSettings of the policy:\n");
+            for key in KEYS.iter().filter(|key| key.path.starts_with("policy.")) {
+                push_setting(&mut text, key);
+            }
+            text.push_str("\nExit codes: 0 allowed, 1 denied, 64 wrong usage, 78 wrong configuration.\n");
+        }
         Topic::Version => {
             text.push_str("Prints the version.\n\nUsage: pipeops-agent version\n");
         }
@@ -57,6 +77,7 @@ fn flag_rows() -> Vec<(String, String)> {
             | Kind::Seconds { .. }
             | Kind::Bytes { .. }
             | Kind::Pem
+            | Kind::List(_)
             | Kind::Labels => format!("{flag} TEXT"),
         };
         rows.push((name, key.meaning.to_owned()));

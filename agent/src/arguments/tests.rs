@@ -12,7 +12,7 @@ fn command(words: &[&str]) -> Command {
 
 #[test]
 fn commands() {
-    let cases: [(&[&str], Command); 13] = [
+    let cases: [(&[&str], Command); 18] = [
         (&[], Command::Run),
         (&["run"], Command::Run),
         (&["version"], Command::Version),
@@ -26,6 +26,11 @@ fn commands() {
         (&["run", "--token=x", "--help"], Command::Help(Topic::Run)),
         (&["version", "--help"], Command::Help(Topic::Version)),
         (&["help", "help"], Command::Help(Topic::General)),
+        (&["policy", "explain", "GET", "/api"], Command::ExplainPolicy),
+        (&["policy", "--help"], Command::Help(Topic::Policy)),
+        (&["policy", "explain", "--help"], Command::Help(Topic::Policy)),
+        (&["policy", "explain", "GET", "/api", "-h"], Command::Help(Topic::Policy)),
+        (&["help", "policy"], Command::Help(Topic::Policy)),
     ];
     for (words, expected) in cases {
         assert_eq!(command(words), expected, "{words:?}");
@@ -49,6 +54,20 @@ fn both_spellings_of_a_value() {
 }
 
 #[test]
+fn a_question_about_the_policy() {
+    let question = |method: &str, target: &str, upgrade| Question { method: method.into(), target: target.into(), upgrade };
+    for (words, expected) in [
+        (&["policy", "explain", "GET", "/api?watch=1"][..], question("GET", "/api?watch=1", false)),
+        (&["policy", "--upgrade", "explain", "GET", "--log-level=debug", "/x"], question("GET", "/x", true)),
+        (&["policy", "explain", "GET", "service://a/b:80/", "--upgrade"], question("GET", "service://a/b:80/", true)),
+        (&["--config", "/c", "policy", "explain", "--", "GET", "--upgrade"], question("GET", "--upgrade", false)),
+    ] {
+        assert_eq!(parse(words).unwrap().question, expected, "{words:?}");
+    }
+    assert_eq!(parse(&["run"]).unwrap().question, Question::default());
+}
+
+#[test]
 fn flags_of_the_previous_agent_are_swallowed() {
     let arguments = parse(&[
         "--gateway-enabled",
@@ -69,7 +88,7 @@ fn flags_of_the_previous_agent_are_swallowed() {
 
 #[test]
 fn mistakes_are_named_without_repeating_values() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--tokn=canary"], "unknown flag --tokn: did you mean --token?; see pipeops-agent --help"),
         (&["--cluster_name", "canary"], "unknown flag --cluster_name: did you mean --cluster-name?; see pipeops-agent --help"),
         (&["--loglevel=x"], "unknown flag --loglevel: did you mean --log-level?; see pipeops-agent --help"),
@@ -83,6 +102,19 @@ fn mistakes_are_named_without_repeating_values() {
         (&["--token"], "--token needs a value; see pipeops-agent --help"),
         (&["--config"], "--config needs a value; see pipeops-agent --help"),
         (&["--help=canary"], "--help takes no value; see pipeops-agent --help"),
+        (&["policy"], "explain is missing; see pipeops-agent --help"),
+        (&["policy", "explain"], "METHOD is missing; see pipeops-agent --help"),
+        (&["policy", "explain", "GET"], "PATH is missing; see pipeops-agent --help"),
+        (&["policy", "explian"], "unknown command \"explian\": did you mean explain?; see pipeops-agent --help"),
+        (&["policy", "list"], "unknown command \"list\"; see pipeops-agent --help"),
+        (&["polciy", "explain"], "unknown command \"polciy\": did you mean policy?; see pipeops-agent --help"),
+        (
+            &["policy", "explain", "GET", "/api", "canary"],
+            "an argument too many: values belong behind their flag; see pipeops-agent --help",
+        ),
+        (&["policy", "explain", "--upgrade=canary", "GET", "/"], "--upgrade takes no value; see pipeops-agent --help"),
+        (&["run", "--upgrade"], "unknown flag --upgrade; see pipeops-agent --help"),
+        (&["help", "policy", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
         (&["help", "run", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
     ];
     for (words, message) in cases {
@@ -111,7 +143,7 @@ fn help_names_every_flag_and_setting() {
             assert!(run.contains(name), "{name}");
         }
     }
-    for text in [general, run, help(Topic::Version)] {
+    for text in [general, run, help(Topic::Policy), help(Topic::Version)] {
         assert!(text.lines().all(|line| line.len() <= 120 && !line.ends_with(' ')), "{text}");
     }
 }

@@ -2,8 +2,10 @@
 
 mod effective;
 mod pipeops;
+mod policy;
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -15,9 +17,11 @@ use crate::config::keys::{Kind, Setting};
 use crate::config::source::{ConfigError, Problem, Source, Warning};
 use crate::config::sources::Files;
 use crate::config::token::parse_token;
-use crate::config::{Agent, Config, Features, Kubernetes, Limits, Logging, Policy, State, Timeouts};
+use crate::config::{Agent, Config, Features, Kubernetes, Limits, Logging, State, Timeouts};
 use crate::logger::Format;
 use crate::secret::Secret;
+
+pub(crate) use policy::{LoadedPolicy, build_policy};
 
 /// Longest name or identity in bytes.
 const MAXIMUM_NAME_BYTES: usize = 253;
@@ -29,7 +33,8 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
     let effective = effective::rows(&collected);
     let Collected { values, mut file } = collected;
     let (problems, warnings) = (core::mem::take(&mut file.problems), core::mem::take(&mut file.warnings));
-    let mut builder = Builder { values, files, problems, warnings };
+    let lists = core::mem::take(&mut file.lists);
+    let mut builder = Builder { values, lists, files, problems, warnings };
 
     let pipeops = builder.pipeops();
     let cluster_name = builder.text(Setting::ClusterName);
@@ -56,7 +61,15 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
         buffer_bytes: usize::try_from(builder.bytes(Setting::BufferBytes)).unwrap_or(usize::MAX),
         max_exchanges: usize::try_from(builder.integer(Setting::MaxExchanges)).unwrap_or(usize::MAX),
     };
-    let policy = Policy { allow_impersonation: builder.boolean(Setting::AllowImpersonation) };
+    let policy = builder.policy();
+    let services_insecure_skip_verify = builder.boolean(Setting::ServicesInsecureSkipVerify);
+    if services_insecure_skip_verify {
+        builder.warning(
+            Setting::ServicesInsecureSkipVerify,
+            "the certificates of services are not verified: anyone on the way can read and change their traffic",
+        );
+    }
+    let (services_ping, services_silence) = (builder.duration(Setting::ServicesPing), builder.duration(Setting::ServicesSilence));
     let state = State {
         configmap_name: builder.text(Setting::StateConfigmapName).unwrap_or_default(),
         secret_name: builder.text(Setting::StateSecretName).unwrap_or_default(),
@@ -78,7 +91,22 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
     };
     warnings.extend(file.unreadable);
     let file = file.path;
-    Ok((Config { pipeops, agent, kubernetes, logging, timeouts, limits, policy, state, file, effective }, warnings))
+    let config = Config {
+        pipeops,
+        agent,
+        kubernetes,
+        logging,
+        timeouts,
+        limits,
+        policy,
+        services_insecure_skip_verify,
+        services_ping,
+        services_silence,
+        state,
+        file,
+        effective,
+    };
+    Ok((config, warnings))
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -90,7 +118,9 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 struct Builder<'files> {
-    values: std::collections::BTreeMap<Setting, Found>,
+    values: BTreeMap<Setting, Found>,
+    /// The items of what the file writes as a list.
+    lists: BTreeMap<Setting, Vec<Found>>,
     files: &'files dyn Files,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,

@@ -31,6 +31,8 @@ pub(crate) struct Found {
 pub(crate) struct FileContent {
     pub(crate) path: Option<PathBuf>,
     pub(crate) values: BTreeMap<Setting, Found>,
+    /// The items of settings that are written as a list, each with its place. Their text in `values` is for show.
+    pub(crate) lists: BTreeMap<Setting, Vec<Found>>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) labels_source: Option<Source>,
     pub(crate) problems: Vec<Problem>,
@@ -119,8 +121,13 @@ impl FileContent {
             return;
         }
         let source = place(node.line, node.column);
+        if let (Kind::List(_), Value::Sequence(items)) = (setting.key().kind, &node.value) {
+            self.list(setting, items, source, place);
+            return;
+        }
         let Some(text) = node.as_text() else {
-            let message = format!("{path}: one value is expected, found {}", node.kind_name());
+            let expected = if matches!(setting.key().kind, Kind::List(_)) { "a list" } else { "one value" };
+            let message = format!("{path}: {expected} is expected, found {}", node.kind_name());
             self.problems.push(Problem { source, message });
             return;
         };
@@ -128,8 +135,29 @@ impl FileContent {
         if text.is_empty() {
             return;
         }
-        if self.values.insert(setting, Found { text: text.to_owned(), source: source.clone() }).is_some() {
-            let message = format!("{path} is set twice, in different spellings");
+        self.insert(setting, text.to_owned(), source);
+    }
+
+    fn list(&mut self, setting: Setting, items: &[Node], source: Source, place: &dyn Fn(u32, u32) -> Source) {
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            let source = place(item.line, item.column);
+            match item.as_text() {
+                Some(text) => found.push(Found { text: text.trim().to_owned(), source }),
+                None => {
+                    let message = format!("{}: a list of texts is expected, found {}", setting.key().path, item.kind_name());
+                    self.problems.push(Problem { source, message });
+                }
+            }
+        }
+        let shown: Vec<&str> = found.iter().map(|item| item.text.as_str()).collect();
+        self.insert(setting, format!("[{}]", shown.join(", ")), source);
+        self.lists.insert(setting, found);
+    }
+
+    fn insert(&mut self, setting: Setting, text: String, source: Source) {
+        if self.values.insert(setting, Found { text, source: source.clone() }).is_some() {
+            let message = format!("{} is set twice, in different spellings", setting.key().path);
             self.problems.push(Problem { source, message });
         }
     }

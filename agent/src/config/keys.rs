@@ -46,6 +46,19 @@ pub(crate) enum Setting {
     BufferBytes,
     MaxExchanges,
     AllowImpersonation,
+    ReadOnly,
+    Verbs,
+    Namespaces,
+    DenyNamespaces,
+    Paths,
+    DenyPaths,
+    Services,
+    AllowServices,
+    DenyServices,
+    AllowAddresses,
+    ServicesInsecureSkipVerify,
+    ServicesPing,
+    ServicesSilence,
     StateConfigmapName,
     StateSecretName,
     StateNamespace,
@@ -85,6 +98,8 @@ pub(crate) enum Kind {
     Pem,
     /// A mapping of texts; only the file can hold it.
     Labels,
+    /// Texts, in the file as a list or joined by commas, elsewhere joined by commas. Holds an example.
+    List(&'static str),
 }
 
 /// For help and tables: what to write.
@@ -109,6 +124,7 @@ impl fmt::Display for Kind {
             Self::Choice(words) => formatter.write_str(&words.join(", ")),
             Self::Pem => formatter.write_str("base64 of PEM"),
             Self::Labels => formatter.write_str("mapping of texts"),
+            Self::List(example) => write!(formatter, "list, such as {example}"),
         }
     }
 }

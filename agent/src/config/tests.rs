@@ -2,6 +2,8 @@
 
 mod bad;
 mod origin;
+mod policy;
+mod readme;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -67,8 +69,9 @@ fn the_defaults() {
             shutdown: Duration::from_secs(5),
         }
     );
-    assert_eq!(config.limits, Limits { buffer_bytes: 8 << 20, max_exchanges: 256 });
-    assert!(!config.policy.allow_impersonation);
+    assert_eq!(config.limits, Limits { buffer_bytes: 8 << 20, max_exchanges: 1024 });
+    assert_eq!(config.policy, Policy::default());
+    assert!(!config.services_insecure_skip_verify);
     assert_eq!(config.state.configmap_name, "pipeops-agent-state");
     assert_eq!(config.state.secret_name, "pipeops-agent-secrets");
     assert_eq!(config.file, None);

@@ -211,7 +211,7 @@ mod tests {
                 namespace: None,
                 source: Source::InCluster,
             };
-            let client = Cluster::new(&access).unwrap().own;
+            let client = Cluster::new(&access, false).unwrap().own;
             let objects = Objects { client, namespace: "default".into(), configmap: "state".into(), secret: "secrets".into() };
             test(std::rc::Rc::new(kube), objects).await;
         });

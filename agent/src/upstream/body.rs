@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use pipeops_agent_core::streams::{Input, Key};
-use tokio::sync::mpsc;
 
 use super::Reports;
+use super::orders::Orders;
 
 /// A body that tells the machines when the connection has written its bytes.
 pub(crate) struct RequestBody {
@@ -23,7 +24,7 @@ pub(crate) struct RequestBody {
 enum Source {
     Done,
     Whole(Bytes),
-    Fed(mpsc::UnboundedReceiver<Bytes>),
+    Fed(Arc<Orders>),
 }
 
 impl RequestBody {
@@ -40,7 +41,7 @@ impl RequestBody {
         Self { source: if bytes.is_empty() { Source::Done } else { Source::Whole(bytes) }, reports: None, taken: 0 }
     }
 
-    pub(super) fn fed(key: Key, pieces: mpsc::UnboundedReceiver<Bytes>, reports: Reports) -> Self {
+    pub(super) fn fed(key: Key, pieces: Arc<Orders>, reports: Reports) -> Self {
         Self { source: Source::Fed(pieces), reports: Some((key, reports)), taken: 0 }
     }
 
@@ -63,7 +64,7 @@ impl Body for RequestBody {
         let piece = match &mut this.source {
             Source::Done => None,
             Source::Whole(bytes) => Some(core::mem::take(bytes)),
-            Source::Fed(pieces) => ready!(pieces.poll_recv(context)),
+            Source::Fed(orders) => ready!(orders.poll_piece(context)),
         };
         this.tell();
         match &piece {

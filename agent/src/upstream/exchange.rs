@@ -5,20 +5,76 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
 use hyper::{Method, Request, Response};
 use pipeops_agent_core::message::Header;
-use pipeops_agent_core::streams::{Body, Input, Open, UpstreamError};
-use tokio::sync::Semaphore;
+use pipeops_agent_core::streams::{Body, Input, Open, Target, UpstreamError};
 
 use super::Reports;
 use super::body::RequestBody;
+use super::orders::Orders;
 use super::pool::{Lease, Pool, RequestError};
+use super::relay::{Landing, Relay};
+use crate::connect::ConnectError;
+use crate::link::socket::Socket;
+use crate::services::Services;
+
+/// Where an exchange finds its connection.
+pub(super) enum Backend {
+    Kubernetes(Arc<Pool>),
+    Service(Arc<Services>),
+}
+
+impl Backend {
+    async fn pool(&self, target: &Target) -> Result<Arc<Pool>, UpstreamError> {
+        match (self, target) {
+            (Self::Service(services), Target::Service { namespace, name, port }) => services.find(namespace, name, *port).await,
+            (Self::Kubernetes(pool), _) => Ok(pool.clone()),
+            (Self::Service(_), Target::KubernetesApi) => Err(UpstreamError::BadRequest("the request has no target")),
+        }
+    }
+
+    /// What the plane may know of a failure: the kind, and no address.
+    fn failure(&self, target: &Target, error: &RequestError) -> UpstreamError {
+        match (self, target) {
+            (Self::Service(services), Target::Service { namespace, name, port }) => {
+                log::debug!(namespace = namespace, service = name, port = *port, error = error.to_string(); "Request to a service failed");
+                services.forget(namespace, name, *port, error);
+                service_failure(error)
+            }
+            (Self::Kubernetes(_) | Self::Service(_), _) => {
+                log::debug!(error = error.to_string(); "Request to the Kubernetes API failed");
+                kubernetes_failure(error)
+            }
+        }
+    }
+}
+
+/// How an exchange goes on once its answer has begun.
+enum Course {
+    Complete,
+    /// The connection speaks another protocol from here on.
+    Upgraded(Socket, Bytes),
+}
 
 /// Carries an exchange out and reports how it goes. Being dropped is how it is aborted.
-pub(super) async fn run(open: Open, body: RequestBody, pool: Arc<Pool>, permissions: Arc<Semaphore>, reports: Reports) {
+pub(super) async fn run(
+    open: Open,
+    body: RequestBody,
+    backend: Backend,
+    orders: Arc<Orders>,
+    landing: Arc<Landing>,
+    reports: Reports,
+) {
     let key = open.key;
-    let report = match exchange(open, body, &pool, &permissions, &reports).await {
+    // In a box of its own, which is gone when only a relay is left: that one may stay for days, and there may be many.
+    let course = Box::pin(exchange(open, body, backend, orders.clone(), reports.clone())).await;
+    let result = match course {
+        Ok(Course::Complete) => Ok(()),
+        Ok(Course::Upgraded(socket, early)) => Relay::new(key, (socket, early), orders, landing, reports.clone()).run().await,
+        Err(error) => Err(error),
+    };
+    let report = match result {
         Ok(()) => Input::End { key },
         Err(error) => Input::Failed { key, error },
     };
@@ -29,36 +85,57 @@ pub(super) async fn run(open: Open, body: RequestBody, pool: Arc<Pool>, permissi
 async fn exchange(
     open: Open,
     body: RequestBody,
-    pool: &Arc<Pool>,
-    permissions: &Semaphore,
-    reports: &Reports,
-) -> Result<(), UpstreamError> {
-    let key = open.key;
-    let (mut lease, response) = send(open, body, pool, reports).await?;
+    backend: Backend,
+    orders: Arc<Orders>,
+    reports: Reports,
+) -> Result<Course, UpstreamError> {
+    let (key, upgrade) = (open.key, open.upgrade);
+    let accept = upgrade.then(|| accept_key(&open.headers)).flatten();
+    let pool = backend.pool(&open.target).await?;
+    let (mut lease, response) = send(open, body, &pool, &backend, &reports).await?;
     let (parts, mut incoming) = response.into_parts();
-    let headers = parts
+    let status = parts.status.as_u16();
+    let headers: Vec<Header> = parts
         .headers
         .iter()
         .map(|(name, value)| Header { name: name.as_str().into(), value: String::from_utf8_lossy(value.as_bytes()).into_owned() })
         .collect();
-    let _ = reports.send(Input::Head { key, status: parts.status.as_u16(), headers });
-    while !incoming.is_end_stream() {
+    if status == 101 {
+        let accepted = parts.headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+        if !upgrade || accept.is_some_and(|accept| accepted != Some(accept.as_bytes())) {
+            return Err(UpstreamError::Broken("the backend's answer to the upgrade is not one to this request"));
+        }
+        drop(incoming);
+        let (socket, early) = lease.into_socket().await;
+        let _ = reports.send(Input::Head { key, status, headers });
+        return Ok(Course::Upgraded(socket, early));
+    }
+    let _ = reports.send(Input::Head { key, status, headers });
+    let mut rest = Bytes::new();
+    while !incoming.is_end_stream() || !rest.is_empty() {
         // While nobody may read, the connection still goes on: it may be sending the request's body.
-        match lease.while_driven(permissions.acquire()).await {
-            Ok(permission) => permission.forget(),
-            Err(_) => return Err(UpstreamError::ShuttingDown),
-        }
-        match lease.while_driven(next_data(&mut incoming)).await {
-            Some(Ok(data)) => {
-                let _ = reports.send(Input::Data { key, data });
+        let permitted = core::future::poll_fn(|context| orders.poll_permitted(context));
+        let limit = lease.while_driven(permitted).await;
+        if rest.is_empty() {
+            match lease.while_driven(next_data(&mut incoming)).await {
+                Some(Ok(data)) => rest = data,
+                Some(Err(_)) => return Err(UpstreamError::Broken("the backend broke off in the middle of its answer")),
+                None => break,
             }
-            Some(Err(_)) => return Err(UpstreamError::Broken("the backend broke off in the middle of its answer")),
-            None => break,
         }
+        orders.used();
+        let data = rest.split_to(limit.min(rest.len()));
+        let _ = reports.send(Input::Data { key, data });
     }
     drop(incoming);
     pool.give_back(lease).await;
-    Ok(())
+    Ok(Course::Complete)
+}
+
+/// What a server must answer to the key of a WebSocket handshake (RFC 6455, section 4.2.2).
+fn accept_key(headers: &[Header]) -> Option<String> {
+    let key = headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-key"))?;
+    Some(tungstenite::handshake::derive_accept_key(key.value.as_bytes()))
 }
 
 /// The next bytes of the body. Trailers carry nothing that the protocol could pass on.
@@ -82,9 +159,12 @@ async fn send(
     open: Open,
     body: RequestBody,
     pool: &Pool,
+    backend: &Backend,
     reports: &Reports,
 ) -> Result<(Lease, Response<Incoming>), UpstreamError> {
-    let mut lease = pool.lease().await.map_err(|error| unreachable(&error))?;
+    let failed = |error: RequestError| backend.failure(&open.target, &error);
+    // A connection that is to become something else is made for it.
+    let mut lease = if open.upgrade { pool.connect().await } else { pool.lease().await }.map_err(failed)?;
     let again = lease.is_reused().then(|| repeatable(&open)).flatten();
     let request = request(&open, body, pool)?;
     match lease.send(request).await {
@@ -95,11 +175,11 @@ async fn send(
                 .unwrap_or_default()
                 .map_or_else(RequestBody::empty, |bytes| RequestBody::whole(open.key, bytes, reports.clone()));
             let request = self::request(&open, body, pool)?;
-            let mut lease = pool.connect().await.map_err(|error| unreachable(&error))?;
-            let response = lease.send(request).await.map_err(|error| unreachable(&error))?;
+            let mut lease = pool.connect().await.map_err(failed)?;
+            let response = lease.send(request).await.map_err(failed)?;
             Ok((lease, response))
         }
-        Err(error) => Err(unreachable(&error)),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -117,19 +197,18 @@ fn request(open: &Open, body: RequestBody, pool: &Pool) -> Result<Request<Reques
     let method = Method::from_bytes(open.method.as_bytes()).map_err(|_| INVALID)?;
     let mut request = Request::builder().method(method).uri(pool.path(&open.uri)).body(body).map_err(|_| INVALID)?;
     let headers = request.headers_mut();
-    headers.insert(HOST, HeaderValue::try_from(pool.authority()).map_err(|_| INVALID)?);
     for header in &open.headers {
         let name = HeaderName::try_from(header.name.as_str()).map_err(|_| INVALID)?;
         let value = HeaderValue::try_from(header.value.as_str()).map_err(|_| INVALID)?;
         headers.append(name, value);
     }
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, HeaderValue::try_from(pool.authority()).map_err(|_| INVALID)?);
+    }
     Ok(request)
 }
 
-/// What the plane may know of a failure: the kind, and no address.
-fn unreachable(error: &RequestError) -> UpstreamError {
-    use crate::connect::ConnectError;
-    log::debug!(error = error.to_string(); "Request to the Kubernetes API failed");
+fn kubernetes_failure(error: &RequestError) -> UpstreamError {
     match error {
         RequestError::ConnectTimeout => UpstreamError::Unreachable("the Kubernetes API did not answer in time"),
         RequestError::Connect(ConnectError::Resolve { .. }) => {
@@ -142,5 +221,19 @@ fn unreachable(error: &RequestError) -> UpstreamError {
             UpstreamError::Unreachable("TLS to the Kubernetes API failed")
         }
         RequestError::Http(_) => UpstreamError::Broken("the Kubernetes API ended the connection without an answer"),
+    }
+}
+
+fn service_failure(error: &RequestError) -> UpstreamError {
+    match error {
+        RequestError::ConnectTimeout => UpstreamError::Unreachable("the service did not answer in time"),
+        RequestError::Connect(ConnectError::Resolve { .. }) => {
+            UpstreamError::Unreachable("the service's name cannot be resolved")
+        }
+        RequestError::Connect(ConnectError::Tcp { .. }) => UpstreamError::Unreachable("the service does not accept connections"),
+        RequestError::Connect(ConnectError::Name(_) | ConnectError::Tls(_)) => UpstreamError::Unreachable(
+            "TLS to the service failed; services.insecure_skip_verify is for services whose certificates nobody can check",
+        ),
+        RequestError::Http(_) => UpstreamError::Broken("the service ended the connection without an answer"),
     }
 }

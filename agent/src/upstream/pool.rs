@@ -13,14 +13,19 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::{Request, Response};
 use tokio::time::Instant;
 
+use bytes::Bytes;
+
 use super::body::RequestBody;
 use super::stream::HyperStream;
 use crate::connect::{ConnectError, Remote};
+use crate::link::socket::Socket;
 
 /// For TCP and TLS together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The most idle connections that are kept.
 const MAX_IDLE: usize = 64;
+/// The most that are kept for one service.
+const MAX_IDLE_OF_SERVICE: usize = 16;
 /// How long a connection is kept idle: less than servers wait, which is 90 s at the API server.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
 /// hyper's buffer for one connection, and with it the largest piece of a body.
@@ -31,6 +36,9 @@ const MAX_HEADERS: usize = 128;
 /// The connections to one server.
 pub(crate) struct Pool {
     remote: Remote,
+    /// The value of a `Host` header where the request brings none.
+    authority: String,
+    max_idle: usize,
     /// What stands before every path, without a slash at its end; usually empty.
     base_path: String,
     /// Taken and put back without waiting for anything while it is locked.
@@ -68,12 +76,19 @@ impl core::error::Error for RequestError {}
 
 impl Pool {
     pub(crate) fn new(remote: Remote, base_path: String) -> Arc<Self> {
-        Arc::new(Self { remote, base_path, idle: Mutex::new(Vec::new()) })
+        let authority = remote.authority();
+        Arc::new(Self { remote, authority, max_idle: MAX_IDLE, base_path, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// Connections to one of many servers: known by another name than the address, and fewer of them kept.
+    pub(crate) fn of_service(remote: Remote, authority: String) -> Arc<Self> {
+        let max_idle = MAX_IDLE_OF_SERVICE;
+        Arc::new(Self { remote, authority, max_idle, base_path: String::new(), idle: Mutex::new(Vec::new()) })
     }
 
     /// The value of a `Host` header.
-    pub(crate) fn authority(&self) -> String {
-        self.remote.authority()
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The request line's path for a path of the server's API.
@@ -116,7 +131,7 @@ impl Pool {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(since, _)| now.duration_since(*since) < MAX_IDLE_TIME);
-        if idle.len() < MAX_IDLE {
+        if idle.len() < self.max_idle {
             idle.push((now, lease));
         }
     }
@@ -154,6 +169,14 @@ impl Lease {
     /// Runs `work` while the connection goes on.
     pub(crate) async fn while_driven<T>(&mut self, work: impl Future<Output = T>) -> T {
         drive(&mut self.connection, &mut self.ended, work).await
+    }
+
+    /// The stream of a connection that has changed the protocol, and what was read of the new one.
+    pub(super) async fn into_socket(mut self) -> (Socket, Bytes) {
+        // The connection has to notice the change before it lets go.
+        self.while_driven(core::future::ready(())).await;
+        let parts = Pin::into_inner(self.connection).into_parts();
+        (parts.io.into_socket(), parts.read_buf)
     }
 
     /// Whether the connection can take a request now.

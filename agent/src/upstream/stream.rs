@@ -22,6 +22,11 @@ impl HyperStream {
     pub(crate) fn new(socket: Socket) -> Self {
         Self { socket, buffer: Box::default() }
     }
+
+    /// The stream without the clothes. Nothing is held here between two reads.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
 }
 
 impl Read for HyperStream {

@@ -9,13 +9,26 @@ use bytes::Bytes;
 
 use super::Open;
 use super::schedule::Class;
-use crate::message::Header;
+use super::socket::{Socket, Upgrading};
+use crate::message::{Entry, Header};
 use crate::policy::is_hop_by_hop;
 use crate::time::Instant;
-use crate::wire::RESPONSE_BLOCK;
+use crate::wire::BLOCK;
 
 /// An answer that has sent more than this is bulk.
-const BULK_AFTER: u64 = 128 * 1024;
+pub(super) const BULK_AFTER: u64 = 128 * 1024;
+
+/// What a piece costs beside its bytes: its place in a queue and the memory around it. Without it, a peer that sends single bytes
+/// could have a hundred times the ceiling held for it.
+pub(crate) const OVERHEAD: usize = 128;
+
+/// The least that a read is for.
+const LEAST_READ: usize = 1024;
+
+/// What the budget is asked for `length` bytes in one piece.
+pub(super) const fn cost(length: usize) -> usize {
+    length.saturating_add(OVERHEAD)
+}
 
 /// Status and headers that wait to be sent.
 pub(super) type Head = (u16, Vec<Header>);
@@ -23,16 +36,21 @@ pub(super) type Head = (u16, Vec<Header>);
 #[derive(Debug)]
 pub(super) enum Answer {
     /// Goes out in parts as it comes.
-    Streamed { head: Option<Head>, chunks: VecDeque<Bytes>, queued: usize, sent: u64, head_sent: bool },
+    Streamed { head: Option<Head>, chunks: VecDeque<Bytes>, sent: u64 },
     /// Is collected and goes out as one message.
     Buffered { head: Option<Head>, blocks: VecDeque<Vec<u8>> },
+    /// The connection speaks another protocol now, both ways.
+    Upgraded(Box<Socket>),
 }
 
 /// How an exchange ended on the backend's side.
 #[derive(Debug)]
 pub(super) enum Ending {
     Complete,
-    Failed(String),
+    /// The text for the plane, and the close code where the exchange was upgraded.
+    Failed(String, u16),
+    /// An upgraded connection was closed, with this code and reason.
+    Closed(u16, String),
 }
 
 /// The state of a request body that comes in parts.
@@ -47,16 +65,20 @@ pub(super) enum Upload {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) id: Arc<str>,
+    /// By which message it began.
+    pub(super) entry: Entry,
     pub(super) answer: Answer,
     pub(super) head_seen: bool,
     pub(super) upload: Upload,
-    /// The shell has a permission to read that it has not used, for which a piece is reserved.
-    pub(super) reading: bool,
+    /// What is taken from the budget for a permission to read that the shell has not used; 0 when it has none.
+    pub(super) reserved: usize,
+    /// The most bytes that the next permission is for.
+    pub(super) next_read: usize,
     /// In line for budget.
     pub(super) starved: bool,
-    /// Answer bytes taken from the budget.
+    /// Taken from the budget for answer bytes.
     pub(super) held: usize,
-    /// Request bytes taken from the budget.
+    /// Taken from the budget for request bytes.
     pub(super) uploading: usize,
     pub(super) deadline: Instant,
     /// The deadline is ours and ends with the answer's head, rather than the plane's, which is for everything.
@@ -65,6 +87,10 @@ pub(super) struct Exchange {
     /// What to open once the announced binary body is there, and the deadline that counts from then on.
     pub(super) awaiting: Option<Box<Open>>,
     pub(super) after_binary: (Instant, bool),
+    /// The upgrade that was asked for, until the backend has answered.
+    pub(super) upgrading: Option<Box<Upgrading>>,
+    /// The shell was told to finish the connection by itself.
+    pub(super) finishing: bool,
 }
 
 impl Exchange {
@@ -72,38 +98,77 @@ impl Exchange {
         matches!(self.answer, Answer::Streamed { .. })
     }
 
-    pub(super) const fn class(&self) -> Class {
-        match self.answer {
-            Answer::Streamed { sent, .. } if sent > BULK_AFTER => Class::Bulk,
+    /// Whether the plane may send frames to it.
+    pub(super) const fn is_socket(&self) -> bool {
+        self.upgrading.is_some() || matches!(self.answer, Answer::Upgraded(_))
+    }
+
+    pub(super) fn class(&self, now: Instant) -> Class {
+        match &self.answer {
+            Answer::Streamed { sent, .. } if *sent > BULK_AFTER => Class::Bulk,
             Answer::Streamed { .. } | Answer::Buffered { .. } => Class::Answer,
+            Answer::Upgraded(socket) => socket.class(now),
         }
     }
 
     /// Whether another piece of the answer may be read, as far as this exchange goes.
-    pub(super) const fn wants_piece(&self, window: usize) -> bool {
-        if self.reading || self.ending.is_some() || !self.head_seen {
+    pub(super) fn wants_piece(&self, window: usize) -> bool {
+        if self.reserved > 0 || self.ending.is_some() || !self.head_seen {
             return false;
         }
-        match self.answer {
-            Answer::Streamed { queued, .. } => queued < window,
+        match &self.answer {
+            Answer::Streamed { .. } => self.held < window,
             Answer::Buffered { .. } => true,
+            Answer::Upgraded(socket) => socket.wants_piece(window),
         }
+    }
+
+    /// Whether it holds bytes that are of no use without more: such an exchange must not wait for budget, because two of them could
+    /// wait for each other for ever.
+    pub(super) fn is_incomplete(&self) -> bool {
+        match &self.answer {
+            Answer::Streamed { .. } => false,
+            Answer::Buffered { .. } => self.held > 0,
+            Answer::Upgraded(socket) => socket.is_assembling(),
+        }
+    }
+
+    /// Gives it an answer of the agent's own, in JSON, which is counted already.
+    pub(super) fn put_own_answer(&mut self, status: u16, body: Vec<u8>) {
+        self.head_seen = true;
+        let answer = (status, Vec::from([Header { name: "Content-Type".into(), value: "application/json".into() }]));
+        match &mut self.answer {
+            Answer::Streamed { head, chunks, .. } => {
+                *head = Some(answer);
+                chunks.push_back(body.into());
+            }
+            Answer::Buffered { head, blocks } => {
+                *head = Some(answer);
+                blocks.push_back(body);
+            }
+            Answer::Upgraded(_) => {}
+        }
+    }
+
+    /// Learns from what a read gave how much the next one is likely to give, so that an idle exchange reserves little.
+    pub(super) fn size_next_read(&mut self, given: usize, most: usize) {
+        let guess = given.saturating_mul(2).checked_next_power_of_two().unwrap_or(most);
+        self.next_read = guess.clamp(LEAST_READ.min(most), most);
     }
 }
 
-/// Appends `data` to blocks of [`RESPONSE_BLOCK`] bytes. The bytes are copied: a slice would keep alive the whole buffer that it
-/// was cut from.
-pub(super) fn collect(blocks: &mut VecDeque<Vec<u8>>, data: &[u8]) {
+/// Appends `data` to blocks of [`BLOCK`] bytes. The bytes are copied: a slice would keep alive the whole buffer that it was cut from.
+pub(crate) fn collect(blocks: &mut VecDeque<Vec<u8>>, data: &[u8]) {
     let mut rest = data;
     while !rest.is_empty() {
-        if blocks.back().is_none_or(|block| block.len() == RESPONSE_BLOCK) {
+        if blocks.back().is_none_or(|block| block.len() == BLOCK) {
             // The first block grows as needed, because most answers are small; the others are filled.
-            blocks.push_back(if blocks.is_empty() { Vec::new() } else { Vec::with_capacity(RESPONSE_BLOCK) });
+            blocks.push_back(if blocks.is_empty() { Vec::new() } else { Vec::with_capacity(BLOCK) });
         }
         let Some(block) = blocks.back_mut() else {
             return;
         };
-        let (now, later) = rest.split_at(rest.len().min(RESPONSE_BLOCK - block.len()));
+        let (now, later) = rest.split_at(rest.len().min(BLOCK - block.len()));
         block.extend_from_slice(now);
         rest = later;
     }

@@ -44,7 +44,7 @@ pub enum Input {
         /// All headers.
         headers: Vec<Header>,
     },
-    /// One piece of the answer's body: uses up one [`Output::Read`].
+    /// One piece of the answer's body, no larger than was permitted: uses up one [`Output::Read`].
     Data {
         /// Which exchange.
         key: Key,
@@ -63,11 +63,11 @@ pub enum Input {
         /// Why.
         error: UpstreamError,
     },
-    /// The backend took bytes of the request body.
+    /// The backend took one piece of what was fed to it, or the whole body.
     Consumed {
         /// Which exchange.
         key: Key,
-        /// How many.
+        /// How long the piece was.
         bytes: usize,
     },
     /// Admit nothing new; tell [`Output::Drained`] when the table is empty.
@@ -100,6 +100,13 @@ pub enum Output {
     Read {
         /// Which exchange.
         key: Key,
+        /// The most bytes that may be given.
+        limit: usize,
+    },
+    /// Pass on what was fed, then end the connection from this side, read what still comes, for nobody, and tell `End`.
+    Finish {
+        /// Which exchange.
+        key: Key,
     },
     /// Drop the backend at once; whatever it still reports is stale.
     Abort {
@@ -127,6 +134,9 @@ pub struct Open {
     pub headers: Vec<Header>,
     /// The body.
     pub body: Body,
+    /// The headers ask for another protocol. A head with the status 101 says that the connection speaks it from there on: then the
+    /// bytes after the head go both ways, by `Data`, `End`, [`Output::Feed`] and [`Output::FeedEnd`].
+    pub upgrade: bool,
 }
 
 /// Where a request goes.
@@ -134,6 +144,16 @@ pub struct Open {
 pub enum Target {
     /// The Kubernetes API server, with nobody's credential but the plane's.
     KubernetesApi,
+    /// A service of the cluster. The names are valid, and the policy allows it; whether its address may be spoken to is for the
+    /// shell to ask the policy.
+    Service {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+        /// The port of the service.
+        port: u16,
+    },
 }
 
 /// The body of a request.
@@ -162,8 +182,14 @@ pub enum UpstreamError {
     Denied(Refusal),
     /// There is no room.
     Overloaded(&'static str),
-    /// The backend does not take the request body as fast as it comes.
+    /// The backend does not take what the plane sends as fast as it comes.
     Backpressure,
+    /// A message of the backend is larger than the agent takes.
+    TooLarge,
+    /// The backend answered a request for another protocol with this status.
+    NotUpgraded(u16),
+    /// The request carries no single credential.
+    Unauthorized,
     /// This version cannot do it.
     Unsupported(&'static str),
     /// The agent is ending.
@@ -182,8 +208,24 @@ impl UpstreamError {
             Self::Denied(_) => "denied",
             Self::Overloaded(_) => "overloaded",
             Self::Backpressure => "backpressure",
+            Self::TooLarge => "too_large",
+            Self::NotUpgraded(_) => "not_upgraded",
+            Self::Unauthorized => "unauthorized",
             Self::Unsupported(_) => "unsupported",
             Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// The close code (RFC 6455, section 7.4.1) that stands for the error where a connection was upgraded.
+    #[must_use]
+    pub const fn close_code(&self) -> u16 {
+        match self {
+            Self::Unreachable(_) | Self::Broken(_) | Self::NotUpgraded(_) => 1006,
+            Self::Deadline | Self::Denied(_) | Self::Unauthorized => 1008,
+            Self::BadRequest(_) | Self::Unsupported(_) => 1002,
+            Self::Overloaded(_) | Self::Backpressure => 1013,
+            Self::TooLarge => 1009,
+            Self::ShuttingDown => 1001,
         }
     }
 }
@@ -198,8 +240,12 @@ impl fmt::Display for UpstreamError {
             | Self::Overloaded(text)
             | Self::Unsupported(text) => formatter.write_str(text),
             Self::Deadline => formatter.write_str("the exchange took longer than it may"),
-            Self::Denied(refusal) => write!(formatter, "{refusal} (rule {})", refusal.rule()),
-            Self::Backpressure => formatter.write_str("the backend does not take the request body as fast as it comes"),
+            Self::Denied(refusal) => write!(formatter, "{refusal} (rule {}) (status: 403)", refusal.rule()),
+            Self::Backpressure => formatter.write_str("the backend does not take what is sent to it as fast as it comes"),
+            Self::TooLarge => formatter.write_str("the backend sent a message that is larger than the agent takes"),
+            Self::NotUpgraded(status) => write!(formatter, "the Kubernetes API refused the stream (status: {status})"),
+            Self::Unauthorized => formatter
+                .write_str("the request carries no single Authorization, and the agent never lends its own (status: 401)"),
             Self::ShuttingDown => formatter.write_str("the agent is shutting down"),
         }
     }
@@ -237,6 +283,8 @@ pub enum Event {
         status: u16,
         /// Why.
         message: String,
+        /// The rule of the policy, where it was one.
+        rule: Option<&'static str>,
     },
     /// The plane used the id of an exchange that is under way; the second one was dropped.
     Duplicate {

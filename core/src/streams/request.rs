@@ -1,274 +1,213 @@
-//! How an exchange begins: admission, target, body, and the chunks that follow.
+//! How a request begins: its target, what the policy says, and the answers that the agent gives itself.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
-use core::time::Duration;
 
-use super::exchange::{Answer, Ending, Exchange, Upload};
-use super::{Body, Event, Key, Open, Output, Streams, Target, UpstreamError, status_object};
-use crate::message::{Header, ProxyRequest, RequestBody, TimeLimit};
-use crate::policy::{self, Authorized, Refusal};
-use crate::time::Instant;
-use crate::wire::split_binary_body;
+use super::exchange::{Ending, Exchange, cost};
+use super::upgrade::{self, Protocol};
+use super::{Event, Key, Output, Streams, Target, UpstreamError};
+use crate::budget::Way;
+use crate::message::{Entry, Header, ProxyRequest, ServiceFields};
+use crate::policy::{self, Authorized, KubernetesCall, Refusal};
 
 /// How a request is to be dealt with.
-enum Decision {
-    Open {
-        method: String,
-        uri: String,
-        headers: Vec<Header>,
-    },
+pub(super) enum Decision {
+    Open(Box<Plan>),
     /// Answer with this status, without asking anybody.
-    Answer {
-        status: u16,
-        reason: &'static str,
-        message: String,
-    },
+    Answer(Answered),
     Refuse(UpstreamError),
+}
+
+/// An answer of the agent's own.
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) rule: Option<&'static str>,
+}
+
+/// What goes to the backend.
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) method: String,
+    pub(super) uri: String,
+    pub(super) headers: Vec<Header>,
+    pub(super) protocol: Option<Protocol>,
+}
+
+impl From<Refusal> for Decision {
+    fn from(refusal: Refusal) -> Self {
+        Self::Answer(Answered {
+            status: 403,
+            reason: "Forbidden",
+            message: alloc::format!("the agent's policy does not allow this: {refusal} (rule {})", refusal.rule()),
+            rule: Some(refusal.rule()),
+        })
+    }
 }
 
 impl Streams {
     pub(super) fn on_request(&mut self, request: ProxyRequest) {
         let id: Arc<str> = request.id.as_str().into();
-        if self.ids.contains_key(&id) {
-            self.outputs.push_back(Output::Event(Event::Duplicate { id }));
+        if let Err(error) = self.may_begin(&id) {
+            if let Some(error) = error {
+                self.refuse(id, request.streamed_answer, &error);
+            }
             return;
         }
-        if self.draining {
-            return self.refuse(id, request.streamed_answer, &UpstreamError::ShuttingDown);
-        }
-        if self.exchanges.len() >= self.limits.exchanges {
-            return self.refuse(id, request.streamed_answer, &UpstreamError::Overloaded("too many exchanges at once"));
-        }
-        match self.decide(&request) {
+        match self.decide(&request).unwrap_or_else(Decision::from) {
             Decision::Refuse(error) => self.refuse(id, request.streamed_answer, &error),
-            Decision::Answer { status, reason, message } => self.answer(&request, id, status, reason, &message),
-            Decision::Open { method, uri, headers } => self.admit(request, id, method, uri, headers),
+            Decision::Answer(answer) => self.answer(&request, id, answer),
+            Decision::Open(plan) => self.admit(request, id, *plan),
         }
     }
 
-    fn decide(&self, request: &ProxyRequest) -> Decision {
-        let service = &request.service;
-        let names_service = !service.name.is_empty() || !service.namespace.is_empty() || service.port != 0;
-        let denied = |refusal: Refusal| Decision::Answer {
-            status: 403,
-            reason: "Forbidden",
-            message: alloc::format!("the agent's policy does not allow this: {refusal} (rule {})", refusal.rule()),
-        };
-        let upgrade = request.upgrade || policy::asks_for_upgrade(&request.headers);
-        if upgrade {
-            return Decision::Refuse(UpstreamError::Unsupported("this version of the agent does not carry upgraded connections"));
+    /// Whether there is room for one more. `Err(None)` for an id in use, which must not be answered: the answer would be taken for
+    /// the first one's.
+    pub(super) fn may_begin(&mut self, id: &Arc<str>) -> Result<(), Option<UpstreamError>> {
+        if self.ids.contains_key(id) {
+            self.outputs.push_back(Output::Event(Event::Duplicate { id: id.clone() }));
+            return Err(None);
         }
-        if names_service {
-            return Decision::Refuse(UpstreamError::Unsupported("this version of the agent does not carry requests to services"));
+        if self.draining {
+            return Err(Some(UpstreamError::ShuttingDown));
+        }
+        if self.exchanges.len() >= self.limits.exchanges {
+            return Err(Some(UpstreamError::Overloaded("too many exchanges at once")));
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, request: &ProxyRequest) -> Result<Decision, Refusal> {
+        let ServiceFields { namespace, name, port } = &request.service;
+        let protocol = upgrade::wanted(&request.headers, request.upgrade);
+        let method = match &protocol {
+            Some(Protocol::WebSocket) => "GET".into(),
+            Some(Protocol::Other(_)) | None => policy::method(&request.method)?,
+        };
+        if !name.is_empty() && !namespace.is_empty() && *port != 0 {
+            return self.decide_service(request, method, protocol);
+        }
+        // A target that is named by halves is one that got lost on the way. It must not become another one.
+        if !name.is_empty() || !namespace.is_empty() || *port != 0 {
+            return Ok(Decision::Refuse(UpstreamError::BadRequest(
+                "a service is named by namespace, service_name and service_port together",
+            )));
         }
         if request.path.is_empty() {
-            return denied(Refusal::EmptyPath);
+            return Err(Refusal::EmptyPath);
         }
+        // Without a target that is named, nothing but the Kubernetes API can be meant.
         if !policy::is_kubernetes_path(&request.path) {
-            // Without a target that is named, nothing but the Kubernetes API can be meant.
-            return denied(Refusal::PathRoot);
+            return Err(Refusal::PathRoot);
         }
-        let method = match policy::method(&request.method) {
-            Ok(method) => method,
-            Err(refusal) => return denied(refusal),
+        let call = KubernetesCall { method: &method, path: &request.path, query: &request.query, upgrade: protocol.is_some() };
+        let uri = self.kubernetes_uri(&call)?;
+        let mut headers = match self.policy.kubernetes_headers(&request.headers)? {
+            Authorized::Headers(headers) => headers,
+            Authorized::Unauthorized => return Ok(Decision::Answer(unauthorized())),
         };
-        let mut uri = match policy::kubernetes_path(&request.path) {
-            Ok(path) => path,
-            Err(refusal) => return denied(refusal),
+        if let Some(protocol) = &protocol {
+            let offered = upgrade::offered(&request.headers, &request.protocol)?;
+            upgrade::ask(protocol, &offered, &request.headers, &mut self.random, self.base64, &mut headers);
+        }
+        Ok(Decision::Open(Box::new(Plan { target: Target::KubernetesApi, method, uri, headers, protocol })))
+    }
+
+    /// The request line's path and query for a call that the policy allows.
+    pub(super) fn kubernetes_uri(&self, call: &KubernetesCall<'_>) -> Result<String, Refusal> {
+        let path = policy::kubernetes_path(call.path)?;
+        let query = policy::query(call.query)?;
+        self.policy.kubernetes(call)?;
+        Ok(uri(path, &query))
+    }
+
+    fn decide_service(
+        &mut self,
+        request: &ProxyRequest,
+        method: String,
+        protocol: Option<Protocol>,
+    ) -> Result<Decision, Refusal> {
+        let ServiceFields { namespace, name, port } = &request.service;
+        self.policy.service(namespace, name, *port, &method, protocol.is_some())?;
+        let uri = uri(policy::service_path(&request.path)?, &policy::query(&request.query)?);
+        let mut headers = policy::service_headers(&request.headers, request.client_secure)?;
+        if let Some(protocol) = &protocol {
+            let offered = upgrade::offered(&request.headers, &request.protocol)?;
+            upgrade::ask(protocol, &offered, &request.headers, &mut self.random, self.base64, &mut headers);
+        }
+        let target = Target::Service { namespace: namespace.clone(), name: name.clone(), port: *port };
+        Ok(Decision::Open(Box::new(Plan { target, method, uri, headers, protocol })))
+    }
+
+    /// A rule that could only be asked on the way, refuses an exchange: its plane gets the same answer as from one that was asked
+    /// before.
+    pub(super) fn deny(&mut self, key: Key, refusal: Refusal) {
+        let waits =
+            |exchange: &&mut Exchange| !exchange.head_seen && exchange.ending.is_none() && exchange.entry == Entry::Request;
+        let Decision::Answer(Answered { status, reason, message, rule }) = Decision::from(refusal) else { return };
+        let body = status_object(status, reason, &message);
+        let Some(exchange) = self.exchanges.get_mut(&key).filter(waits) else {
+            return self.fail(key, UpstreamError::Denied(refusal));
         };
-        match policy::query(&request.query) {
-            Ok(query) if query.is_empty() => {}
-            Ok(query) => {
-                uri.push('?');
-                uri.push_str(&query);
-            }
-            Err(refusal) => return denied(refusal),
+        let taken = if exchange.is_streamed() { cost(body.len()) } else { body.len() };
+        if !self.budget.take(Way::Answer, taken) {
+            return self.fail(key, UpstreamError::Denied(refusal));
         }
-        match self.policy.kubernetes_headers(&request.headers) {
-            Ok(Authorized::Headers(headers)) => Decision::Open { method, uri, headers },
-            Ok(Authorized::Unauthorized) => Decision::Answer {
-                status: 401,
-                reason: "Unauthorized",
-                message: "the request carries no single Authorization, and the agent never lends its own".into(),
-            },
-            Err(refusal) => denied(refusal),
-        }
+        exchange.held += taken;
+        exchange.upgrading = None;
+        exchange.put_own_answer(status, body);
+        let id = exchange.id.clone();
+        self.outputs.push_back(Output::Event(Event::Answered { id, status, message, rule }));
+        self.settle(key, Ending::Complete);
     }
 
     /// An answer that comes from the agent itself.
-    fn answer(&mut self, request: &ProxyRequest, id: Arc<str>, status: u16, reason: &str, message: &str) {
-        let body = status_object(status, reason, message);
-        if !self.budget.take(body.len()) {
+    fn answer(&mut self, request: &ProxyRequest, id: Arc<str>, answer: Answered) {
+        let Answered { status, reason, message, rule } = answer;
+        let body = status_object(status, reason, &message);
+        let taken = if request.streamed_answer { cost(body.len()) } else { body.len() };
+        if !self.budget.take(Way::Answer, taken) {
             return self.refuse(id, request.streamed_answer, &UpstreamError::Overloaded("the agent's buffers are full"));
         }
-        self.outputs.push_back(Output::Event(Event::Answered { id: id.clone(), status, message: message.into() }));
+        self.outputs.push_back(Output::Event(Event::Answered { id: id.clone(), status, message, rule }));
         let key = self.key();
-        let headers = Vec::from([Header { name: "Content-Type".into(), value: "application/json".into() }]);
-        let mut exchange = self.exchange(id, request.streamed_answer, (self.now, false));
-        exchange.head_seen = true;
-        exchange.held = body.len();
-        match &mut exchange.answer {
-            Answer::Streamed { head, chunks, queued, .. } => {
-                *head = Some((status, headers));
-                *queued = body.len();
-                chunks.push_back(body.into());
-            }
-            Answer::Buffered { head, blocks } => {
-                *head = Some((status, headers));
-                blocks.push_back(body);
-            }
-        }
+        let mut exchange = self.exchange(id, Entry::Request, request.streamed_answer, (self.now, false));
+        exchange.held = taken;
+        exchange.put_own_answer(status, body);
         exchange.ending = Some(Ending::Complete);
-        self.schedule.ready(key, exchange.class());
+        self.schedule.ready(key, exchange.class(self.now));
         self.ids.insert(exchange.id.clone(), key);
         self.exchanges.insert(key, exchange);
     }
+}
 
-    fn admit(&mut self, request: ProxyRequest, id: Arc<str>, method: String, uri: String, headers: Vec<Header>) {
-        let streamed = request.streamed_answer;
-        let size = match &request.body {
-            RequestBody::Whole(body) => body.len(),
-            RequestBody::None | RequestBody::Chunked | RequestBody::NextBinary => 0,
-        };
-        if !self.budget.take(size) {
-            return self.refuse(
-                id,
-                streamed,
-                &UpstreamError::Overloaded("the request body does not fit into the agent's buffers"),
-            );
-        }
-        let key = self.key();
-        let awaits_binary = request.body == RequestBody::NextBinary;
-        let deadline = self.deadline(&request.time_limit, streamed, awaits_binary);
-        let mut exchange = self.exchange(id, streamed, deadline);
-        exchange.uploading = size;
-        let open = |body| Box::new(Open { key, target: Target::KubernetesApi, method, uri, headers, body });
-        match request.body {
-            RequestBody::None => self.outputs.push_back(Output::Open(open(Body::None))),
-            RequestBody::Whole(body) => self.outputs.push_back(Output::Open(open(Body::Whole(body)))),
-            RequestBody::Chunked => {
-                exchange.upload = Upload::Open;
-                self.outputs.push_back(Output::Open(open(Body::Fed)));
-            }
-            RequestBody::NextBinary => {
-                exchange.awaiting = Some(open(Body::None));
-                exchange.after_binary = self.deadline(&request.time_limit, streamed, false);
-                self.awaiting_binary = Some(key);
-            }
-        }
-        // Where there is plenty, the first piece is read together with the head, which saves small answers a turn.
-        if !awaits_binary
-            && self.budget.used() + self.limits.piece <= self.budget.ceiling() / 2
-            && self.budget.take(self.limits.piece)
-        {
-            exchange.reading = true;
-            self.outputs.push_back(Output::Read { key });
-        }
-        self.deadlines.insert((exchange.deadline, key));
-        self.ids.insert(exchange.id.clone(), key);
-        self.exchanges.insert(key, exchange);
+pub(super) fn unauthorized() -> Answered {
+    Answered {
+        status: 401,
+        reason: "Unauthorized",
+        message: "the request carries no single Authorization, and the agent never lends its own".into(),
+        rule: None,
     }
+}
 
-    fn exchange(&self, id: Arc<str>, streamed: bool, (deadline, deadline_is_default): (Instant, bool)) -> Exchange {
-        Exchange {
-            id,
-            answer: if streamed {
-                Answer::Streamed { head: None, chunks: VecDeque::new(), queued: 0, sent: 0, head_sent: false }
-            } else {
-                Answer::Buffered { head: None, blocks: VecDeque::new() }
-            },
-            head_seen: false,
-            upload: Upload::Closed,
-            reading: false,
-            starved: false,
-            held: 0,
-            uploading: 0,
-            deadline,
-            deadline_is_default,
-            ending: None,
-            awaiting: None,
-            after_binary: (deadline, deadline_is_default),
-        }
+fn uri(mut path: String, query: &str) -> String {
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(query);
     }
+    path
+}
 
-    /// The deadline, and whether it is only for the head.
-    fn deadline(&self, limit: &TimeLimit, streamed: bool, awaits_binary: bool) -> (Instant, bool) {
-        let own = |limit: Duration| self.now + limit;
-        if awaits_binary {
-            return (own(self.limits.binary_body), true);
-        }
-        match limit {
-            TimeLimit::After(limit) => (own(*limit), false),
-            // A date in the past, or one that a wrong clock makes so, still gets the moment that it takes to fail properly.
-            TimeLimit::At(at) => (own(Duration::from_millis(at.saturating_sub(self.wall_millis))), false),
-            TimeLimit::None if streamed => (own(self.limits.head), true),
-            TimeLimit::None => (own(self.limits.buffered), true),
-        }
-    }
-
-    pub(super) fn on_binary_body(&mut self, message: Bytes) {
-        let Some(key) = self.awaiting_binary.take() else {
-            return;
-        };
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        let body = match split_binary_body(&message) {
-            Some((id, body)) if *id == *exchange.id => message.slice_ref(body),
-            _ => return self.fail(key, UpstreamError::BadRequest("the binary body is for another request")),
-        };
-        if !self.budget.take(body.len()) {
-            return self.fail(key, UpstreamError::Overloaded("the request body does not fit into the agent's buffers"));
-        }
-        exchange.uploading = body.len();
-        self.deadlines.remove(&(exchange.deadline, key));
-        (exchange.deadline, exchange.deadline_is_default) = exchange.after_binary;
-        self.deadlines.insert((exchange.deadline, key));
-        if let Some(mut open) = exchange.awaiting.take() {
-            if !body.is_empty() {
-                open.body = Body::Whole(body);
-            }
-            self.outputs.push_back(Output::Open(open));
-        }
-    }
-
-    pub(super) fn on_body_chunk(&mut self, id: &str, data: Bytes) {
-        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
-            return;
-        };
-        if exchange.upload == Upload::Closed || data.is_empty() {
-            return;
-        }
-        // Half of the ceiling stays for everybody else.
-        let too_much = exchange.uploading.saturating_add(data.len()) > self.limits.ceiling / 2;
-        if too_much || !self.budget.take(data.len()) {
-            return self.fail(key, UpstreamError::Backpressure);
-        }
-        exchange.uploading += data.len();
-        self.outputs.push_back(Output::Feed { key, data });
-    }
-
-    pub(super) fn on_body_end(&mut self, id: &str) {
-        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
-            return;
-        };
-        if exchange.upload == Upload::Open {
-            exchange.upload = Upload::Closed;
-            self.outputs.push_back(Output::FeedEnd { key });
-        }
-    }
-
-    pub(super) fn on_consumed(&mut self, key: Key, bytes: usize) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
-            return;
-        };
-        let bytes = bytes.min(exchange.uploading);
-        exchange.uploading -= bytes;
-        self.budget.give(bytes);
-    }
+/// A Kubernetes `Status` object, as the API server itself would answer.
+fn status_object(status: u16, reason: &str, message: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(200);
+    out.extend_from_slice(b"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":");
+    crate::wire::push_json_string(message, &mut out);
+    out.extend_from_slice(b",\"reason\":");
+    crate::wire::push_json_string(reason, &mut out);
+    out.extend_from_slice(alloc::format!(",\"code\":{status}}}\n").as_bytes());
+    out
 }

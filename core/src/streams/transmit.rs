@@ -4,17 +4,26 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::exchange::{Answer, Ending};
-use super::{Key, Streams};
-use crate::message::Outbound;
-use crate::wire::{Base64, MAX_CHUNK, Piece, ResponseWriter, encode};
+use super::channel::KEEP_ALIVE;
+use super::exchange::{Answer, Ending, Head};
+use super::socket::{Announce, Source};
+use super::{Key, Streams, UpstreamError};
+use crate::budget::Way;
+use crate::message::{Entry, Outbound};
+use crate::websocket::{BINARY, CLOSE, Message, PING, PONG, Payload, Violation};
+use crate::wire::{Base64, MAX_CHUNK, MessageWriter, Piece, encode};
 
-/// A buffered answer on its way out in several frames.
+/// A large message on its way out in several frames.
 #[derive(Debug)]
 pub(super) struct Writing {
-    writer: ResponseWriter,
-    /// Bytes of the answer that are still taken from the budget.
+    writer: MessageWriter,
+    /// Bytes of the message that are still taken from the budget.
     pub(super) held: usize,
+}
+
+enum Next {
+    Message(Outbound),
+    Large(Writing),
 }
 
 impl Streams {
@@ -40,11 +49,8 @@ impl Streams {
     }
 
     fn next_piece(&mut self, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Option<Piece> {
-        if let Some(mut writing) = self.writing.take() {
-            return Some(self.write_on(&mut writing, stamp, base64, out).unwrap_or_else(|piece| {
-                self.writing = Some(writing);
-                piece
-            }));
+        if let Some(writing) = self.writing.take() {
+            return Some(self.write_on(writing, stamp, base64, out));
         }
         if let Some(notice) = self.notices.pop_front() {
             encode(&notice, stamp, base64, out);
@@ -56,96 +62,215 @@ impl Streams {
                     encode(&message, stamp, base64, out);
                     return Some(Piece::WHOLE);
                 }
-                Some(Next::Buffered(mut writing)) => {
-                    return Some(self.write_on(&mut writing, stamp, base64, out).unwrap_or_else(|piece| {
-                        self.writing = Some(writing);
-                        piece
-                    }));
-                }
+                Some(Next::Large(writing)) => return Some(self.write_on(writing, stamp, base64, out)),
                 None => {}
             }
         }
         None
     }
 
-    /// Writes one frame. `Ok` when the message is complete, `Err` when there is more of it.
-    fn write_on(&mut self, writing: &mut Writing, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Result<Piece, Piece> {
+    /// Writes one frame, and keeps the rest for the next.
+    fn write_on(&mut self, mut writing: Writing, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> Piece {
         let (piece, taken) = writing.writer.write(stamp, base64, out);
-        let taken = taken.min(writing.held);
+        let taken = if piece.last { writing.held } else { taken.min(writing.held) };
         writing.held -= taken;
-        self.budget.give(taken);
-        if piece.last {
-            self.budget.give(core::mem::take(&mut writing.held));
-            Ok(piece)
-        } else {
-            Err(piece)
+        self.budget.give(Way::Answer, taken);
+        if !piece.last {
+            self.writing = Some(writing);
         }
+        piece
     }
 
     /// The next message of one exchange, which is put back in line when it has more.
     fn next_of(&mut self, key: Key) -> Option<Next> {
+        let now = self.now;
         let exchange = self.exchanges.get_mut(&key)?;
         let id = exchange.id.clone();
         match &mut exchange.answer {
-            Answer::Streamed { head, chunks, queued, sent, head_sent } => {
+            Answer::Streamed { head, chunks, sent } => {
                 if let Some((status, headers)) = head.take() {
-                    *head_sent = true;
-                    let class = exchange.class();
+                    let class = exchange.class(now);
                     self.schedule.ready(key, class);
                     return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
                 }
-                if let Some(mut data) = chunks.pop_front() {
-                    let chunk = data.split_to(data.len().min(MAX_CHUNK));
-                    if !data.is_empty() {
-                        chunks.push_front(data);
-                    }
-                    *queued -= chunk.len();
-                    *sent = sent.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-                    exchange.held -= chunk.len();
-                    self.budget.give(chunk.len());
+                if let Some((data, freed)) = Self::take_chunk(chunks, MAX_CHUNK) {
+                    *sent = sent.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
                     let more = !chunks.is_empty() || exchange.ending.is_some();
-                    let class = exchange.class();
+                    exchange.held -= freed;
+                    self.budget.give(Way::Answer, freed);
                     if more {
+                        let class = exchange.class(now);
                         self.schedule.ready(key, class);
                     }
                     self.allow_read(key);
-                    return Some(Next::Message(Outbound::ResponseChunk { id, data: chunk }));
+                    return Some(Next::Message(Outbound::ResponseChunk { id, data }));
                 }
                 let ending = exchange.ending.take()?;
                 self.forget(key);
                 Some(Next::Message(match ending {
-                    Ending::Complete => Outbound::ResponseEnd { id },
-                    Ending::Failed(error) => Outbound::ResponseAbort { id, error },
+                    Ending::Complete | Ending::Closed(..) => Outbound::ResponseEnd { id },
+                    Ending::Failed(error, _) => Outbound::ResponseAbort { id, error },
                 }))
             }
             Answer::Buffered { head, blocks } => {
                 let ending = exchange.ending.take()?;
                 let answer = head.take().zip(Some(core::mem::take(blocks)));
-                let held = core::mem::take(&mut exchange.held);
+                let (entry, held) = (exchange.entry, core::mem::take(&mut exchange.held));
                 self.forget(key);
-                Some(buffered(id, ending, answer, held))
+                Some(match (entry, ending) {
+                    (Entry::Start, Ending::Failed(error, code)) => {
+                        // The very next message, and not counted: it takes the place of the one that goes out now.
+                        let reason = error.clone();
+                        self.notices.push_front(Outbound::SocketClose { id: id.clone(), entry, code, reason });
+                        Next::Message(Outbound::StartError { id, error })
+                    }
+                    (_, ending) => buffered(id, ending, answer, held),
+                })
+            }
+            Answer::Upgraded(_) => self.next_of_socket(key, id),
+        }
+    }
+
+    /// The next message of an upgraded connection.
+    fn next_of_socket(&mut self, key: Key, id: Arc<str>) -> Option<Next> {
+        let now = self.now;
+        loop {
+            let exchange = self.exchanges.get_mut(&key)?;
+            let Answer::Upgraded(socket) = &mut exchange.answer else { return None };
+            let entry = exchange.entry;
+            if matches!(exchange.ending, Some(Ending::Closed(..))) {
+                return self.end_of_socket(key, id, entry);
+            }
+            match core::mem::replace(&mut socket.announce, Announce::Nothing) {
+                Announce::Streamed((status, headers)) => {
+                    socket.announce = Announce::StreamedEnd;
+                    self.schedule.ready(key, super::schedule::Class::Interactive);
+                    return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
+                }
+                announce @ (Announce::StreamedEnd | Announce::Buffered(_)) => {
+                    let class = exchange.class(now);
+                    self.schedule.ready(key, class);
+                    return Some(Next::Message(match announce {
+                        Announce::Buffered((status, headers)) => Outbound::Response { id, status, headers, body: Vec::new() },
+                        Announce::Streamed(_) | Announce::StreamedEnd | Announce::Nothing => Outbound::ResponseEnd { id },
+                    }));
+                }
+                Announce::Nothing => {}
+            }
+            let next = match &mut socket.source {
+                Source::WebSocket(reader) => reader.next(),
+                Source::Raw { chunks, waiting } => Ok(Self::take_chunk(chunks, MAX_CHUNK - 1).map(|(data, _)| {
+                    *waiting -= data.len();
+                    Message { opcode: BINARY, payload: Payload::Whole(data) }
+                })),
+            };
+            let held = socket.held();
+            let mut freed = exchange.held.saturating_sub(held);
+            exchange.held = held;
+            let message = match next {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    self.budget.give(Way::Answer, freed);
+                    return self.end_of_socket(key, id, entry);
+                }
+                Err(violation) => {
+                    self.budget.give(Way::Answer, freed);
+                    self.fail(
+                        key,
+                        match violation {
+                            Violation::Protocol => UpstreamError::Broken("the backend does not speak WebSocket as it should"),
+                            Violation::TooLarge => UpstreamError::TooLarge,
+                        },
+                    );
+                    return self.end_of_socket(key, id, entry);
+                }
+            };
+            // A large message is held until it is written.
+            let large = match &message.payload {
+                Payload::Blocks(_, length) => *length,
+                Payload::Whole(_) => 0,
+            };
+            let large = large.min(freed);
+            freed -= large;
+            self.budget.give(Way::Answer, freed);
+            if let Some(next) = self.pass_on(key, &id, entry, message, large) {
+                if let Some(exchange) = self.exchanges.get(&key) {
+                    self.schedule.ready(key, exchange.class(now));
+                }
+                self.allow_read(key);
+                return Some(next);
             }
         }
     }
+
+    /// The message that the plane gets for one of the backend, if any.
+    fn pass_on(&mut self, key: Key, id: &Arc<str>, entry: Entry, message: Message, held: usize) -> Option<Next> {
+        let (now, opcode) = (self.now, message.opcode);
+        let data = match message.payload {
+            Payload::Whole(data) => data,
+            Payload::Blocks(blocks, length) => {
+                self.note_sent(key, length, now);
+                let writer = MessageWriter::socket(id.clone(), entry, opcode, blocks);
+                return Some(Next::Large(Writing { writer, held }));
+            }
+        };
+        match opcode {
+            CLOSE => {
+                self.on_backend_close(key, &data);
+                return None;
+            }
+            // Answered here as well: a plane that does not pass pings on would have the backend believe that all is over.
+            PING => self.send_pong(key, &data),
+            PONG if *data == *KEEP_ALIVE => return None,
+            _ => {}
+        }
+        // The entry without an answer has no word for these either.
+        if entry == Entry::Start && matches!(opcode, PING | PONG) {
+            return None;
+        }
+        self.note_sent(key, data.len(), now);
+        Some(Next::Message(Outbound::SocketData { id: id.clone(), entry, opcode, data }))
+    }
+
+    fn note_sent(&mut self, key: Key, bytes: usize, now: crate::time::Instant) {
+        if let Some(Answer::Upgraded(socket)) = self.exchanges.get_mut(&key).map(|exchange| &mut exchange.answer) {
+            socket.sent(bytes, now);
+        }
+    }
+
+    /// Nothing is waiting: the end, where it has come.
+    fn end_of_socket(&mut self, key: Key, id: Arc<str>, entry: Entry) -> Option<Next> {
+        let exchange = self.exchanges.get_mut(&key)?;
+        let silent = match &exchange.answer {
+            Answer::Upgraded(socket) if socket.ended => Some(socket.silent_end()),
+            Answer::Upgraded(_) | Answer::Streamed { .. } | Answer::Buffered { .. } => None,
+        };
+        let (code, reason) = match (exchange.ending.take(), silent) {
+            (Some(Ending::Closed(code, reason)), _) => (code, reason),
+            (Some(Ending::Failed(error, code)), _) => (code, error),
+            (Some(Ending::Complete), _) => (1000, String::new()),
+            (None, Some(end)) => end,
+            (None, None) => {
+                self.allow_read(key);
+                return None;
+            }
+        };
+        if exchange.finishing {
+            self.linger(key);
+        } else {
+            self.forget(key);
+        }
+        Some(Next::Message(Outbound::SocketClose { id, entry, code, reason }))
+    }
 }
 
-enum Next {
-    Message(Outbound),
-    Buffered(Writing),
-}
-
-fn buffered(
-    id: Arc<str>,
-    ending: Ending,
-    answer: Option<(super::exchange::Head, alloc::collections::VecDeque<Vec<u8>>)>,
-    held: usize,
-) -> Next {
+fn buffered(id: Arc<str>, ending: Ending, answer: Option<(Head, alloc::collections::VecDeque<Vec<u8>>)>, held: usize) -> Next {
     let error: String = match (ending, answer) {
         (Ending::Complete, Some(((status, headers), blocks))) => {
-            return Next::Buffered(Writing { writer: ResponseWriter::new(id, status, headers, blocks), held });
+            return Next::Large(Writing { writer: MessageWriter::response(id, status, headers, blocks), held });
         }
-        (Ending::Complete, None) => "broken: the backend ended without an answer".into(),
-        (Ending::Failed(error), _) => error,
+        (Ending::Complete | Ending::Closed(..), _) => "broken: the backend ended without an answer".into(),
+        (Ending::Failed(error, _), _) => error,
     };
     Next::Message(Outbound::Error { id, error })
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 use miniserde::json::{self, Object, Value};
 
 use super::fields::{Fields, whole};
+use super::socket;
 use super::{Base64, MAX_VALUES};
 use crate::message::{FromPlane, Inbound, ProxyRequest, Registration, RequestBody, ServiceFields, TimeLimit};
 use crate::timestamp;
@@ -122,6 +123,11 @@ fn inbound(kind: String, request_id: Option<String>, payload: Payload, base64: B
             Some(id) => Inbound::Exchange(exchange(&kind, id, payload, base64)),
             None => return Err(DecodeError::NoId),
         },
+        "proxy_websocket_start" | "ws_start" => Inbound::Exchange(socket::start(request_id, payload.fields())?),
+        "proxy_websocket_data" | "ws_data" | "proxy_stream_data" => {
+            Inbound::Exchange(socket::data(request_id, payload.fields(), base64))
+        }
+        "proxy_websocket_close" | "ws_close" => Inbound::Exchange(socket::close(request_id, payload.fields())),
         _ => Inbound::Unknown { kind, request_id },
     })
 }
@@ -191,6 +197,7 @@ fn request(id: String, payload: Payload, base64: Base64) -> FromPlane {
         let (one, other) = (fields.flag(&["is_websocket"]), fields.flag(&["isWebSocket"]));
         one || other
     };
+    let client_secure = fields.text(&["scheme"]).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     let service = ServiceFields {
         namespace: fields.text(&["namespace"]).unwrap_or_default(),
         name: fields.text(&["service_name"]).unwrap_or_default(),
@@ -207,6 +214,9 @@ fn request(id: String, payload: Payload, base64: Base64) -> FromPlane {
         service,
         time_limit: time_limit(&mut fields),
         upgrade,
+        protocol: fields.text(&["protocol"]).unwrap_or_default(),
+        head_data: socket::head_data(fields.any(&["head_data", "headData"]), base64),
+        client_secure,
     }))
 }
 

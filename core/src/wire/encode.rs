@@ -3,14 +3,11 @@
 use alloc::vec::Vec;
 
 use super::json::{Members, push_number, push_string};
-use super::{Base64, SUPPORTED_TYPES};
+use super::{Base64, SUPPORTED_TYPES, socket};
 use crate::message::{Header, Heartbeat, Outbound, Register};
 
-/// Bytes of a buffered body that go into one frame: a multiple of three, so that the base64 of the frames joins up.
-pub const RESPONSE_BLOCK: usize = 48 * 1024;
-
 /// Appends `message` as one envelope. `stamp` is the wall clock as RFC 3339. A large [`Outbound::Response`] is better written
-/// with a [`ResponseWriter`], frame by frame.
+/// with a [`super::MessageWriter`], frame by frame.
 pub fn encode(message: &Outbound, stamp: &str, base64: Base64, out: &mut Vec<u8>) {
     match message {
         Outbound::Register(register) => {
@@ -67,70 +64,36 @@ pub fn encode(message: &Outbound, stamp: &str, base64: Base64, out: &mut Vec<u8>
         }
         Outbound::ResponseAbort { id, error } => push_error("proxy_response_abort", id, error, out),
         Outbound::Error { id, error } => push_error("proxy_error", id, error, out),
+        Outbound::StartError { id, error } => {
+            open("proxy_error", Some(id), out);
+            let mut payload = Members::open(out);
+            payload.text("error", error);
+            payload.text("request_id", id);
+            payload.close();
+        }
+        Outbound::SocketData { id, entry, opcode, data } => {
+            out.reserve(data.len().div_ceil(3) * 4 + id.len() * 3 + 200);
+            open("proxy_websocket_data", Some(id), out);
+            socket::push_data_start(id, *entry, *opcode, out);
+            socket::push_framed(*opcode, data, base64, out);
+            out.extend_from_slice(b"\"}");
+        }
+        Outbound::SocketClose { id, entry, code, reason } => {
+            open("proxy_websocket_close", Some(id), out);
+            socket::push_close(id, *entry, *code, reason, out);
+        }
+        Outbound::Backpressure { id } => {
+            open("backpressure", Some(id), out);
+            let mut payload = Members::open(out);
+            payload.text("reason", "channel_full");
+            payload.text("request_id", id);
+            payload.close();
+        }
     }
     close(stamp, out);
 }
 
-/// Where a piece stands in its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Nothing of the message came before.
-    pub first: bool,
-    /// Nothing of the message comes after.
-    pub last: bool,
-}
-
-impl Piece {
-    /// A message in one piece.
-    pub const WHOLE: Self = Self { first: true, last: true };
-}
-
-/// Writes a buffered answer in pieces of at most [`RESPONSE_BLOCK`] body bytes, each piece the payload of one frame of the same
-/// message. So a large answer is in memory once, as the bytes that came from the backend, and never a second time as text.
-#[derive(Debug)]
-pub struct ResponseWriter {
-    /// Blocks of exactly [`RESPONSE_BLOCK`] bytes, but for the last one.
-    blocks: alloc::collections::VecDeque<Vec<u8>>,
-    /// Taken by the first piece.
-    start: Option<(alloc::sync::Arc<str>, u16, Vec<Header>)>,
-    with_body: bool,
-}
-
-impl ResponseWriter {
-    /// A writer for an answer whose body is `blocks`: all but the last exactly [`RESPONSE_BLOCK`] bytes long.
-    #[must_use]
-    pub fn new(
-        id: alloc::sync::Arc<str>,
-        status: u16,
-        headers: Vec<Header>,
-        blocks: alloc::collections::VecDeque<Vec<u8>>,
-    ) -> Self {
-        let with_body = blocks.iter().any(|block| !block.is_empty());
-        Self { blocks, start: Some((id, status, headers)), with_body }
-    }
-
-    /// Appends the next piece to `out`. Returns where it stands and how many bytes of the body it took.
-    pub fn write(&mut self, stamp: &str, base64: Base64, out: &mut Vec<u8>) -> (Piece, usize) {
-        let first = match self.start.take() {
-            Some((id, status, headers)) => {
-                open("proxy_response", Some(&id), out);
-                push_response_start(status, &headers, self.with_body, out);
-                true
-            }
-            None => false,
-        };
-        let block = self.blocks.pop_front().unwrap_or_default();
-        base64.push(&block, out);
-        let last = self.blocks.is_empty();
-        if last {
-            out.extend_from_slice(response_end(self.with_body));
-            close(stamp, out);
-        }
-        (Piece { first, last }, block.len())
-    }
-}
-
-fn open(kind: &str, request_id: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn open(kind: &str, request_id: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":");
     push_string(kind, out);
     if let Some(id) = request_id.filter(|id| !id.is_empty()) {
@@ -140,7 +103,7 @@ fn open(kind: &str, request_id: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"payload\":");
 }
 
-fn close(stamp: &str, out: &mut Vec<u8>) {
+pub(super) fn close(stamp: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"timestamp\":");
     push_string(stamp, out);
     out.push(b'}');
@@ -153,7 +116,7 @@ fn push_error(kind: &str, id: &str, error: &str, out: &mut Vec<u8>) {
     payload.close();
 }
 
-fn push_response_start(status: u16, headers: &[Header], with_body: bool, out: &mut Vec<u8>) {
+pub(super) fn push_response_start(status: u16, headers: &[Header], with_body: bool, out: &mut Vec<u8>) {
     let mut payload = Members::open(out);
     payload.number("status", u64::from(status));
     push_headers(headers, payload.key("headers"));
@@ -162,7 +125,7 @@ fn push_response_start(status: u16, headers: &[Header], with_body: bool, out: &m
     }
 }
 
-const fn response_end(with_body: bool) -> &'static [u8] {
+pub(super) const fn response_end(with_body: bool) -> &'static [u8] {
     if with_body { b"\",\"encoding\":\"base64\"}" } else { b"}" }
 }
 

@@ -8,6 +8,8 @@ use crate::route::Target;
 use crate::status::Refusal;
 
 const READING: [&str; 3] = ["get", "list", "watch"];
+/// To reach into a pod is more than to read, whichever method asks for it.
+const REACHING: [&str; 3] = ["pods/exec", "pods/attach", "pods/portforward"];
 
 /// What is asked for, in the words of a rule.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +38,8 @@ pub(crate) fn may(rights: Rights, attempt: Attempt<'_>) -> bool {
             let own_question = attempt.resource.starts_with("selfsubject") && attempt.verb == "create";
             let secret = attempt.group.is_empty() && attempt.resource.split('/').next() == Some("secrets");
             let everything = attempt.resource == "*" || attempt.group == "*";
-            own_question || (READING.contains(&attempt.verb) && !secret && !everything)
+            let reaching = attempt.group.is_empty() && REACHING.contains(&attempt.resource);
+            own_question || (READING.contains(&attempt.verb) && !secret && !reaching && !everything)
         }
     }
 }
@@ -122,6 +125,12 @@ mod tests {
         assert_eq!(refusal("list", "/api/v1/pods"), None);
         assert_eq!(refusal("get", "/api/v1/namespaces/default/pods/web-0/log"), None);
         assert!(refusal("list", "/api/v1/secrets").is_some());
+        assert_eq!(
+            refusal("get", "/api/v1/namespaces/default/pods/web-0/exec").as_deref(),
+            Some(
+                r#"pods "web-0" is forbidden: User "alice" cannot get resource "pods/exec" in API group "" in the namespace "default""#
+            ),
+        );
         assert_eq!(refusal("create", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"), None);
         assert!(refusal("create", "/apis/authorization.k8s.io/v1/subjectaccessreviews").is_some());
     }

@@ -40,6 +40,13 @@ pub(crate) fn resource_list(group: &str) -> Value {
         }
         if resource.is("", "pods") {
             resources.push(sub(resource, "log", &["get"]));
+            for (name, kind) in
+                [("attach", "PodAttachOptions"), ("exec", "PodExecOptions"), ("portforward", "PodPortForwardOptions")]
+            {
+                let mut entry = sub(resource, name, &["create", "get"]);
+                entry["kind"] = kind.into();
+                resources.push(entry);
+            }
         }
     }
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})

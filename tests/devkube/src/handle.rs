@@ -1,12 +1,12 @@
 //! The owner's handle: starting, stopping, looking in, and everything that no client could do.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -65,6 +65,17 @@ impl DevKube {
     /// exist. `apiVersion`, `kind` and `metadata.name` must be there; the namespace is `default` where none is given.
     pub fn put(&self, object: Value) -> Result<Value, Refusal> {
         write::put(&self.shared, object).map(|object| (*object).clone())
+    }
+
+    /// Creates or replaces a service of type `ClusterIP` with exactly this address. A port is a name and a number.
+    pub fn put_service(&self, namespace: &str, name: &str, address: IpAddr, ports: &[(&str, u16)]) -> Result<Value, Refusal> {
+        let ports: Vec<Value> = ports.iter().map(|(name, port)| json!({"name": name, "port": port, "protocol": "TCP"})).collect();
+        self.put(json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": {"type": "ClusterIP", "clusterIP": address.to_string(), "ports": ports},
+        }))
     }
 
     /// An object by the plural of its resource (`pods`, `deployments` or `deployments.apps`). The namespace is ignored

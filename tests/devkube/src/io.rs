@@ -29,6 +29,10 @@ impl<T> TokioIo<T> {
     pub(crate) fn new(inner: T, flushes: Flushes) -> TokioIo<T> {
         TokioIo { inner, buffer: vec![0; 16 * 1024].into_boxed_slice(), flushes }
     }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.inner
+    }
 }
 
 impl<T: AsyncRead + Unpin> hyper::rt::Read for TokioIo<T> {

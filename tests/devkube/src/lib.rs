@@ -1,7 +1,7 @@
 //! A miniature Kubernetes API server that lives in memory, inside the process that starts it.
 //!
 //! It speaks enough of the API for a real `kubectl` (discovery, get, list, watch, create, apply, patch, delete, logs,
-//! server-side printing) and gives its owner handles that no real server has: change an object without a request, see
+//! server-side printing, exec, attach) and gives its owner handles that no real server has: change an object without a request, see
 //! every request as it came, make a path hang, cut or slow down, drop the watch history.
 //!
 //! It is for tests and demonstrations. It has no persistence, no controllers, no scheduler, no admission, and its
@@ -25,6 +25,7 @@ mod columns;
 mod defaults;
 mod delete;
 mod discovery;
+mod exec;
 mod handle;
 mod io;
 mod jsonpatch;
@@ -34,6 +35,8 @@ mod merge;
 mod messages;
 mod openapi;
 mod options;
+mod ports;
+mod programs;
 mod protobuf;
 mod raw;
 mod recorder;
@@ -44,11 +47,14 @@ mod route;
 mod seed;
 mod selector;
 mod server;
+mod session;
 mod shared;
+mod socket;
 mod status;
 mod store;
 mod table;
 mod time;
+mod upgrade;
 mod view;
 mod watch;
 mod write;

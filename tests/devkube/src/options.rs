@@ -15,7 +15,7 @@ pub type Audit = Arc<dyn Fn(&Seen) + Send + Sync>;
 pub enum Rights {
     /// Everything.
     Admin,
-    /// `get`, `list` and `watch` of everything but secrets.
+    /// `get`, `list` and `watch` of everything but secrets, and nothing inside pods.
     ReadOnly,
 }
 

@@ -16,7 +16,7 @@ pub(crate) const MIRROR: &str = "/api/v1/devkube/mirror";
 
 pub(crate) fn blob(shared: &Shared, path: &str) -> Option<Reply> {
     let blob = shared.blobs().get(path).cloned()?;
-    Some(Reply { status: 200, content_type: blob.content_type, source: Source::Whole(blob.bytes) })
+    Some(Reply { status: 200, content_type: blob.content_type, source: Source::Whole(blob.bytes), upgrade: None })
 }
 
 /// Counts and sums the body as it comes, keeping none of it.
@@ -41,7 +41,7 @@ pub(crate) async fn echo(shared: &Shared, id: u64, mut incoming: Incoming) -> Re
 pub(crate) fn mirror(shared: &Arc<Shared>, id: u64, content_type: String, incoming: Incoming) -> Reply {
     let content_type = if content_type.is_empty() { "application/octet-stream".into() } else { content_type };
     let mirror = Mirror { incoming, shared: Arc::clone(shared), id, room: BODY_LIMIT };
-    Reply { status: 200, content_type, source: Source::Mirror(mirror) }
+    Reply { status: 200, content_type, source: Source::Mirror(mirror), upgrade: None }
 }
 
 /// Reads the body to its end for the record only.

@@ -24,6 +24,8 @@ pub struct Seen {
     pub user: Option<String>,
     /// `None` while there is no answer.
     pub status: Option<u16>,
+    /// The sub-protocol of a stream over WebSocket, once it is agreed on.
+    pub protocol: Option<String>,
     pub time: SystemTime,
     /// The first 64 KiB of the body, as far as it has been read. The oldest bodies give way when all together pass
     /// 32 MiB.
@@ -62,6 +64,12 @@ impl Recorder {
         let seen = self.find(id)?;
         seen.status = Some(status);
         Some(seen.clone())
+    }
+
+    pub(crate) fn protocol(&mut self, id: u64, protocol: &str) {
+        if let Some(seen) = self.find(id) {
+            seen.protocol = Some(protocol.to_owned());
+        }
     }
 
     pub(crate) fn body(&mut self, id: u64, more: &[u8]) {
@@ -115,6 +123,7 @@ mod tests {
             headers: vec![("Accept".into(), "text/plain".into())],
             user: None,
             status: None,
+            protocol: None,
             time: SystemTime::UNIX_EPOCH,
             body: Bytes::new(),
         }

@@ -38,6 +38,16 @@ impl Head {
         let lines: Vec<&str> = self.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
         lines.join(",")
     }
+
+    pub(crate) fn first(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// The members of a list, whichever lines they came in.
+    pub(crate) fn members(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+        let lines = self.headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok());
+        lines.flat_map(|line| line.split(',')).map(str::trim).filter(|member| !member.is_empty())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +67,11 @@ impl Query {
     /// `None` also when it is there but empty, which means the same to the API.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// Every value of a name that may come more than once.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {

@@ -91,6 +91,7 @@ pub(crate) static RESOURCES: &[Resource] = &[
     review("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
     review("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"),
     Resource { group: "coordination.k8s.io", plural: "leases", kind: "Lease", ..BASE },
+    Resource { group: "discovery.k8s.io", plural: "endpointslices", kind: "EndpointSlice", ..BASE },
     Resource { group: "networking.k8s.io", plural: "ingressclasses", kind: "IngressClass", namespaced: false, ..BASE },
     Resource { group: "networking.k8s.io", plural: "ingresses", kind: "Ingress", short: &["ing"], status: true, ..BASE },
     Resource {

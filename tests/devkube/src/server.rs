@@ -26,6 +26,7 @@ use crate::behaviour::Behaviour;
 use crate::body::{Body, Source};
 use crate::delete;
 use crate::discovery;
+use crate::exec;
 use crate::io::{Flushes, TokioIo};
 use crate::list;
 use crate::logs;
@@ -39,6 +40,7 @@ use crate::reviews;
 use crate::route::{Route, Target, route};
 use crate::shared::{Live, Shared};
 use crate::status::Refusal;
+use crate::upgrade::{Switch, Upgrade};
 use crate::view::View;
 use crate::watch;
 use crate::write;
@@ -54,22 +56,28 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) source: Source,
+    /// The connection is to become a stream; then there is no body.
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl Reply {
     fn json(status: u16, value: &Value) -> Reply {
         let mut text = value.to_string();
         text.push('\n');
-        Reply { status, content_type: "application/json".into(), source: Source::Whole(Bytes::from(text)) }
+        Reply { status, content_type: "application/json".into(), source: Source::Whole(Bytes::from(text)), upgrade: None }
     }
 
     fn text(text: &'static str) -> Reply {
         let source = Source::Whole(Bytes::from_static(text.as_bytes()));
-        Reply { status: 200, content_type: "text/plain; charset=utf-8".into(), source }
+        Reply { status: 200, content_type: "text/plain; charset=utf-8".into(), source, upgrade: None }
     }
 
     fn stream(content_type: &str, source: Source) -> Reply {
-        Reply { status: 200, content_type: content_type.into(), source }
+        Reply { status: 200, content_type: content_type.into(), source, upgrade: None }
+    }
+
+    fn switch(upgrade: Upgrade) -> Reply {
+        Reply { status: 101, content_type: String::new(), source: Source::Done, upgrade: Some(upgrade) }
     }
 }
 
@@ -104,19 +112,28 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     }
 }
 
-async fn serve<T: AsyncRead + AsyncWrite + Unpin>(stream: T, shared: Arc<Shared>) {
+async fn serve<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: T, shared: Arc<Shared>) {
     let flushes = Flushes::default();
     let io = TokioIo::new(stream, flushes.clone());
+    let switch = Switch::default();
+    let onward = switch.clone();
     let service = service_fn(move |request| {
-        let (shared, flushes) = (Arc::clone(&shared), flushes.clone());
-        async move { Ok::<_, Infallible>(answer(&shared, flushes, request).await) }
+        let (shared, flushes, switch) = (Arc::clone(&shared), flushes.clone(), switch.clone());
+        async move { Ok::<_, Infallible>(answer(&shared, flushes, &switch, request).await) }
     });
     // Clients go away in the middle of things all the time; there is nobody to tell.
-    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(io, service).await;
+    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(io, service).with_upgrades().await;
+    if let Some((upgraded, session, live)) = onward.taken().await
+        && let Ok(parts) = upgraded.downcast::<TokioIo<T>>()
+    {
+        session.run(parts.io.into_inner(), &parts.read_buf).await;
+        drop(live);
+    }
 }
 
-async fn answer(shared: &Arc<Shared>, flushes: Flushes, request: Request<Incoming>) -> Response<Body> {
+async fn answer(shared: &Arc<Shared>, flushes: Flushes, switch: &Switch, mut request: Request<Incoming>) -> Response<Body> {
     let live = Live::begin(shared);
+    let on_upgrade = hyper::upgrade::on(&mut request);
     let (parts, incoming) = request.into_parts();
     let seen = record(&parts);
     let head = Head::new(parts);
@@ -141,10 +158,18 @@ async fn answer(shared: &Arc<Shared>, flushes: Flushes, request: Request<Incomin
         }
     };
     let reply = arranged.unwrap_or_else(|refusal| Reply::json(refusal.code, &refusal.to_status()));
+    if let Some(upgrade) = &reply.upgrade {
+        shared.recorder().protocol(id, upgrade.handshake.protocol.unwrap_or_default());
+    }
     shared.answered(id, reply.status);
     let mut response = Response::new(Body::new(reply.source, behaviour, flushes, live));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
+    if let Some(upgrade) = reply.upgrade {
+        upgrade.handshake.dress(headers);
+        switch.arm(on_upgrade, upgrade.session, Live::begin(shared));
+        return response;
+    }
     if let Ok(content_type) = HeaderValue::from_str(&reply.content_type) {
         headers.insert(CONTENT_TYPE, content_type);
     }
@@ -163,6 +188,7 @@ fn record(parts: &Parts) -> Seen {
         headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         user: None,
         status: None,
+        protocol: None,
         time: SystemTime::now(),
         body: Bytes::new(),
     }
@@ -222,6 +248,7 @@ fn verb(head: &Head, target: &Target) -> Result<&'static str, Refusal> {
         (&Method::GET, false) if head.query.flag("watch") => Ok("watch"),
         (&Method::GET, false) => Ok("list"),
         (&Method::POST, false) => Ok("create"),
+        (&Method::POST, true) if target.sub.as_deref().is_some_and(exec::is_stream) => Ok("create"),
         (&Method::PUT, true) => Ok("update"),
         (&Method::PATCH, true) => Ok("patch"),
         (&Method::DELETE, true) => Ok("delete"),
@@ -249,6 +276,9 @@ async fn object(
             let pod = list::find(shared, &key)?;
             let source = logs::read(shared, &key, &pod, &head.query)?;
             return Ok(Reply::stream("text/plain", source));
+        }
+        Some(sub) if kind.is("", "pods") && exec::is_stream(sub) && ["get", "create"].contains(&verb) => {
+            return exec::open(shared, head, &target).map(Reply::switch);
         }
         None | Some("status" | "log") => return Err(Refusal::method_not_allowed()),
         Some(_) => return Err(Refusal::no_such_path()),

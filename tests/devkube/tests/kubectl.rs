@@ -1,7 +1,7 @@
 //! The real kubectl against the server, over TLS. Skipped, and saying so, where there is no kubectl.
 
-// The exemption for tests covers test functions only, not what they share.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, unreachable_pub)]
+// The exemption for tests covers test functions only, not what they share; and not every file uses all of that.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, dead_code, unreachable_pub)]
 
 mod support;
 

@@ -64,7 +64,7 @@ pub fn byte_at(position: usize) -> u8 {
 struct Running {
     kind: Kind,
     sent: usize,
-    permissions: usize,
+    permitted: usize,
     body_done: bool,
     received: usize,
 }
@@ -93,7 +93,7 @@ impl Backends {
         let key = open.key;
         let kind = Kind::of(open.uri.split('?').next().unwrap_or_default());
         let mut reports = Vec::new();
-        let mut running = Running { kind, sent: 0, permissions: 0, body_done: true, received: 0 };
+        let mut running = Running { kind, sent: 0, permitted: 0, body_done: true, received: 0 };
         match &open.body {
             Body::None => {}
             Body::Whole(bytes) => {
@@ -124,9 +124,10 @@ impl Backends {
         reports
     }
 
-    pub fn read(&mut self, key: Key) {
+    pub fn read(&mut self, key: Key, limit: usize) {
         if let Some(running) = self.running.get_mut(&key) {
-            running.permissions += 1;
+            assert_eq!(running.permitted, 0, "one permission at a time");
+            running.permitted = limit;
         }
     }
 
@@ -159,7 +160,7 @@ impl Backends {
     /// What the backend does with a permission to read: called once its head is out.
     pub fn next_piece(&mut self, key: Key, random: &mut fastrand::Rng) -> Option<Input> {
         let running = self.running.get_mut(&key)?;
-        if running.permissions == 0 {
+        if running.permitted == 0 {
             return None;
         }
         let left = match running.kind {
@@ -168,13 +169,13 @@ impl Backends {
             Kind::Count => format!("{}", running.received).len().saturating_sub(running.sent),
             Kind::Hang | Kind::Refused | Kind::Unreading => return None,
         };
-        running.permissions -= 1;
+        let limit = core::mem::take(&mut running.permitted);
         if left == 0 {
             let broken = matches!(running.kind, Kind::Cut(_));
             self.running.remove(&key);
             return Some(if broken { Input::Failed { key, error: UpstreamError::Broken("cut") } } else { Input::End { key } });
         }
-        let count = left.min(random.usize(1..=self.piece));
+        let count = left.min(random.usize(1..=self.piece.min(limit)));
         let start = running.sent;
         running.sent += count;
         let data: Vec<u8> = if running.kind == Kind::Count {
@@ -197,6 +198,6 @@ impl Backends {
     /// Whether a head is out, so that pieces may follow.
     #[must_use]
     pub fn has_permission(&self, key: Key) -> bool {
-        self.running.get(&key).is_some_and(|running| running.permissions > 0)
+        self.running.get(&key).is_some_and(|running| running.permitted > 0)
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
             | Kind::Bytes { .. }
             | Kind::Choice(_)
             | Kind::Pem
+            | Kind::List(_)
             | Kind::Labels => found.map(|found| found.text.as_str()).or(key.default).map(|text| mask(text).into_owned()),
         };
         Effective { key, text, source: found.map_or(Source::Default, |found| found.source.clone()) }

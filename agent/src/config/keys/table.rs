@@ -33,13 +33,15 @@ impl Key {
 
 /// Limits of all time-outs: nothing useful happens in less than 10 ms, nothing waits longer than an hour.
 const TIMEOUT: Kind = Kind::Duration { minimum: Duration::from_millis(10), maximum: Duration::from_secs(3600) };
+/// A quiet time in seconds.
+const SECONDS: Kind = Kind::Seconds { minimum: Duration::from_secs(1), maximum: Duration::from_secs(3600) };
 /// The smallest buffer that carries one message of the largest size, and the largest that is still a limit.
 const BUFFER: Kind = Kind::Bytes { minimum: 1 << 20, maximum: 1 << 30 };
 
 /// The words for `logging.level`; `warning`, `fatal` and `panic` are taken for the sake of older configurations.
 const LEVELS: Kind = Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
 
-pub(crate) static KEYS: [Key; 38] = [
+pub(crate) static KEYS: [Key; 51] = [
     key(Setting::ApiUrl, "pipeops.api_url", Kind::Url, "address of the control plane: https, http, wss or ws")
         .environment(&["PIPEOPS_API_URL"])
         .flag("--pipeops-url")
@@ -190,7 +192,7 @@ pub(crate) static KEYS: [Key; 38] = [
         "most requests and connections carried at once",
     )
     .environment(&["PIPEOPS_MAX_EXCHANGES"])
-    .default("256"),
+    .default("1024"),
     key(
         Setting::AllowImpersonation,
         "policy.allow_impersonation",
@@ -199,6 +201,67 @@ pub(crate) static KEYS: [Key; 38] = [
     )
     .environment(&["PIPEOPS_ALLOW_IMPERSONATION"])
     .default("false"),
+    key(Setting::ReadOnly, "policy.read_only", Kind::Boolean, "let the control plane read and do nothing else")
+        .environment(&["PIPEOPS_POLICY_READ_ONLY"])
+        .default("false"),
+    key(Setting::Verbs, "policy.verbs", Kind::List("get,list,watch"), "Kubernetes verbs that are allowed; unset: all")
+        .environment(&["PIPEOPS_POLICY_VERBS"]),
+    key(
+        Setting::Namespaces,
+        "policy.namespaces",
+        Kind::List("team-*,shared"),
+        "namespaces that are allowed, and nothing outside of namespaces; unset: all",
+    )
+    .environment(&["PIPEOPS_POLICY_NAMESPACES"]),
+    key(Setting::DenyNamespaces, "policy.deny_namespaces", Kind::List("kube-*"), "namespaces that are denied")
+        .environment(&["PIPEOPS_POLICY_DENY_NAMESPACES"]),
+    key(
+        Setting::Paths,
+        "policy.paths",
+        Kind::List("/apis/apps/v1,/api/v1/namespaces/*/pods"),
+        "paths of the Kubernetes API that are allowed, with all below; unset: all",
+    )
+    .environment(&["PIPEOPS_POLICY_PATHS"]),
+    key(
+        Setting::DenyPaths,
+        "policy.deny_paths",
+        Kind::List("/api/v1/secrets,/api/v1/namespaces/*/secrets"),
+        "paths of the Kubernetes API that are denied, with all below",
+    )
+    .environment(&["PIPEOPS_POLICY_DENY_PATHS"]),
+    key(Setting::Services, "policy.services", Kind::Boolean, "let the control plane send requests to services")
+        .environment(&["PIPEOPS_POLICY_SERVICES"])
+        .default("true"),
+    key(
+        Setting::AllowServices,
+        "policy.allow_services",
+        Kind::List("shop/*,monitoring/grafana:3000"),
+        "services that are allowed; unset: all but default/kubernetes",
+    )
+    .environment(&["PIPEOPS_POLICY_ALLOW_SERVICES"]),
+    key(Setting::DenyServices, "policy.deny_services", Kind::List("shop/database,*/*:22"), "services that are denied")
+        .environment(&["PIPEOPS_POLICY_DENY_SERVICES"]),
+    key(
+        Setting::AllowAddresses,
+        "policy.allow_addresses",
+        Kind::List("192.0.2.0/24,2001:db8::7"),
+        "addresses that services may have although they are not the cluster's",
+    )
+    .environment(&["PIPEOPS_POLICY_ALLOW_ADDRESSES"]),
+    key(
+        Setting::ServicesInsecureSkipVerify,
+        "services.insecure_skip_verify",
+        Kind::Boolean,
+        "do not verify the certificates of services that are reached over TLS",
+    )
+    .environment(&["PIPEOPS_SERVICES_INSECURE_SKIP_VERIFY"])
+    .default("false"),
+    key(Setting::ServicesPing, "services.websocket_ping", SECONDS, "quiet time after which a WebSocket to a service is pinged")
+        .environment(&["AGENT_WS_PING_INTERVAL_SECONDS"])
+        .default("30"),
+    key(Setting::ServicesSilence, "services.websocket_silence", SECONDS, "silence after which such a WebSocket is given up")
+        .environment(&["AGENT_WS_PONG_TIMEOUT_SECONDS"])
+        .default("90"),
     key(Setting::StateConfigmapName, "state.configmap_name", Kind::Text, "ConfigMap for the agent's state in a cluster")
         .environment(&["PIPEOPS_STATE_CONFIGMAP_NAME"])
         .default("pipeops-agent-state"),

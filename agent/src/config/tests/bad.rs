@@ -56,6 +56,66 @@ fn bad_files() {
             "limits: {buffer_bytes: 8 megabytes}",
             "1:24: limits.buffer_bytes: \"8 megabytes\" is not a number of bytes such as 8388608 or 8MiB",
         ),
+        // Lists.
+        ("policy: {verbs: {get: yes}}", "1:17: policy.verbs: a list is expected, found a mapping"),
+        ("policy: {verbs: [get, [list]]}", "1:23: policy.verbs: a list of texts is expected, found a list"),
+        ("policy: {verbs: [get, ~]}", "1:23: policy.verbs: a list of texts is expected, found nothing"),
+        ("policy: {read_only: [true]}", "1:21: policy.read_only: one value is expected, found a list"),
+        ("policy: {services: [a/b]}", "1:20: policy.services: one value is expected, found a list"),
+        (
+            "policy:\n  verbs:\n  - get\n  - portforwrd\n",
+            "4:5: policy.verbs: \"portforwrd\" is not one of get, list, watch, create, update, patch, delete, deletecollection, \
+             exec, attach, port-forward, proxy: did you mean port-forward?",
+        ),
+        (
+            "policy: {verbs: \"get, Lsit\"}",
+            "1:17: policy.verbs: \"Lsit\" is not one of get, list, watch, create, update, patch, delete, deletecollection, \
+             exec, attach, port-forward, proxy: did you mean list?",
+        ),
+        (
+            "policy: {verbs: []}",
+            "1:17: policy.verbs: an empty list would allow nothing: leave the setting out to allow everything",
+        ),
+        (
+            "policy: {allow_services: []}",
+            "1:26: policy.allow_services: an empty list would allow nothing: leave the setting out to allow everything",
+        ),
+        ("policy: {namespaces: [\"\"]}", "1:23: policy.namespaces: \"\" is empty, or has an empty part"),
+        (
+            "policy: {namespaces: [a, Team]}",
+            "1:26: policy.namespaces: \"Team\" holds a character that never matches: did you mean team?",
+        ),
+        (
+            "policy: {deny_namespaces: ['*-system']}",
+            "1:28: policy.deny_namespaces: \"*-system\" has a * elsewhere than at the end of a name",
+        ),
+        ("policy: {paths: [api/v1]}", "1:18: policy.paths: \"api/v1\" does not begin with a slash: did you mean /api/v1?"),
+        (
+            "policy: {deny_paths: [/api/**/pods]}",
+            "1:23: policy.deny_paths: \"/api/**/pods\" has a ** elsewhere than as the last segment: did you mean /api/*/pods?",
+        ),
+        (
+            "policy: {allow_services: [web]}",
+            "1:27: policy.allow_services: \"web\" is not namespace/name or namespace/name:port: did you mean */web?",
+        ),
+        (
+            "policy: {deny_services: ['a/b:http']}",
+            "1:26: policy.deny_services: \"a/b:http\" has a port that is neither * nor 1 to 65535",
+        ),
+        (
+            "policy: {allow_addresses: [10.0.0.0/8, 10.1.2.3/8]}",
+            "1:40: policy.allow_addresses: \"10.1.2.3/8\" has bits behind its prefix: did you mean 10.0.0.0/8?",
+        ),
+        (
+            "policy: {allow_addresses: [web.example]}",
+            "1:28: policy.allow_addresses: \"web.example\" is not a block of addresses such as 10.0.0.0/8 or fd00::/8",
+        ),
+        ("policy: {readonly: true}", "1:10: unknown key policy.readonly: did you mean policy.read_only?"),
+        ("policy: {verbs: [get], Verbs: list}", "1:31: policy.verbs is set twice, in different spellings"),
+        (
+            "services: {insecure_skip_verfy: true}",
+            "1:12: unknown key services.insecure_skip_verfy: did you mean services.insecure_skip_verify?",
+        ),
         // Durations.
         ("timeouts: {shutdown: 5}", "1:22: timeouts.shutdown: \"5\" needs a unit: write 5s, 5ms or 5m"),
         (
@@ -128,6 +188,12 @@ fn bad_variables() {
         ("PIPEOPS_ENABLE_INGRESS_SYNC", "on", "agent.enable_ingress_sync: \"on\" is neither true nor false"),
         ("LOG_LEVEL", "verbose", "logging.level: \"verbose\" is not one of error, warn, info, debug, trace"),
         ("PIPEOPS_BUFFER_BYTES", "lots", "limits.buffer_bytes: \"lots\" is not a number of bytes such as 8388608 or 8MiB"),
+        (
+            "PIPEOPS_POLICY_DENY_SERVICES",
+            "a/b,c",
+            "policy.deny_services: \"c\" is not namespace/name or namespace/name:port: did you mean */c?",
+        ),
+        ("PIPEOPS_POLICY_NAMESPACES", "a,", "policy.namespaces: \"\" is empty, or has an empty part"),
         ("TIMEOUTS_SHUTDOWN", "30", "timeouts.shutdown: \"30\" needs a unit: write 30s, 30ms or 30m"),
     ];
     for (name, value, message) in cases {

@@ -36,6 +36,7 @@ fn every_variable_and_flag_of_the_table_is_read() {
             Kind::Url => "https://other.example",
             Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
             Kind::Path => "/exists",
+            Kind::List(example) => example,
             Kind::Text | Kind::Secret | Kind::Labels => "word",
         };
         for name in key.environment {
@@ -74,7 +75,7 @@ fn every_value_knows_its_source_and_secrets_stay_hidden() {
     assert_eq!(shown(Setting::Token), ("***", "/c.yaml:1:50".to_owned()));
     assert_eq!(shown(Setting::Port), ("9", "environment variable AGENT_PORT".to_owned()));
     assert_eq!(shown(Setting::AgentId), ("x", "flag --agent-id".to_owned()));
-    assert_eq!(shown(Setting::MaxExchanges), ("256", "default".to_owned()));
+    assert_eq!(shown(Setting::MaxExchanges), ("1024", "default".to_owned()));
     assert_eq!(shown(Setting::Namespace), ("unset", "default".to_owned()));
     assert!(!format!("{config:?}").contains("canary"));
 }

@@ -1,6 +1,6 @@
 //! The server over TLS with a kubectl that knows it and nothing else.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub struct Bench {
 /// What a finished command said.
 pub struct Said {
     pub success: bool,
+    pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
@@ -79,11 +80,30 @@ impl Bench {
     }
 
     pub async fn run(&self, who: &str, arguments: &[&str]) -> Said {
+        self.run_with(who, arguments, Vec::new()).await
+    }
+
+    /// With something to read.
+    pub async fn run_with(&self, who: &str, arguments: &[&str], stdin: Vec<u8>) -> Said {
         let mut command = command(self.home.path(), who, arguments);
-        let finished = tokio::task::spawn_blocking(move || command.output().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let finished = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().unwrap();
+            let mut pipe = child.stdin.take().unwrap();
+            // One that reads nothing may be gone before all is written.
+            let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
+            let output = child.wait_with_output().unwrap();
+            writer.join().unwrap();
+            output
+        });
         let output = tokio::time::timeout(PATIENCE, finished).await.expect("kubectl does not end").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
+        Said {
+            success: output.status.success(),
+            code: output.status.code(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 
     pub async fn admin(&self, arguments: &[&str]) -> Said {

@@ -37,14 +37,14 @@ impl World {
                         self.schedule(after, Happening::Upstream(input));
                     }
                 }
-                Output::Read(key) => {
-                    self.backends.read(key);
+                Output::Read(key, limit) => {
+                    self.backends.read(key, limit);
                     if self.heads.contains_key(&key) {
                         let after = self.backends.pause(key, &mut self.random);
                         self.schedule(after, Happening::Piece(key));
                     }
                 }
-                Output::Abort(key) => {
+                Output::Abort(key) | Output::Finish(key) => {
                     self.backends.abort(key);
                     self.heads.remove(&key);
                 }

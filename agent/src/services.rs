@@ -1,0 +1,136 @@
+//! Services of the cluster: from namespace, name and port to connections.
+//!
+//! Owns where a service is, for as long as that can be believed, and the rule that nothing outside the cluster is spoken to. The
+//! API server is asked first, with the agent's own credentials: it knows the address also where no cluster DNS answers, as on a K3s
+//! host, and it tells a service of the cluster from a name for something outside. Where it cannot be asked, the cluster's DNS is.
+
+mod lookup;
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pipeops_agent_core::policy::Policy;
+use pipeops_agent_core::streams::UpstreamError;
+use rustls::ClientConfig;
+use tokio::time::Instant;
+
+use self::lookup::{Found, Place};
+use self::nodes::Nodes;
+use crate::cluster::OwnClient;
+use crate::connect::{ConnectError, Remote};
+use crate::upstream::{Pool, RequestError};
+
+/// How long an address is believed.
+const BELIEVED: Duration = Duration::from_secs(30);
+/// The most services that are remembered.
+const MOST: usize = 256;
+/// For all that is asked on the way to an address.
+const LIMIT: Duration = Duration::from_secs(5);
+
+type Name = (String, String, u16);
+
+/// The services that the plane may reach.
+pub(crate) struct Services {
+    client: OwnClient,
+    policy: Policy,
+    tls: Arc<ClientConfig>,
+    nodes: Nodes,
+    known: Mutex<BTreeMap<Name, Known>>,
+}
+
+struct Known {
+    since: Instant,
+    pool: Arc<Pool>,
+}
+
+impl Services {
+    pub(crate) fn new(client: OwnClient, policy: Policy, tls: Arc<ClientConfig>) -> Arc<Self> {
+        Arc::new(Self { client, policy, tls, nodes: Nodes::default(), known: Mutex::default() })
+    }
+
+    /// The connections to a service whose names are valid and allowed.
+    pub(crate) async fn find(&self, namespace: &str, name: &str, port: u16) -> Result<Arc<Pool>, UpstreamError> {
+        let key = (namespace.to_owned(), name.to_owned(), port);
+        if let Some(pool) = self.remembered(&key) {
+            return Ok(pool);
+        }
+        let pool = match tokio::time::timeout(LIMIT, self.look_up(&key)).await {
+            Ok(found) => found?,
+            Err(_) => return Err(UpstreamError::Unreachable("the service's address could not be found out in time")),
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            let oldest = known.iter().min_by_key(|(_, known)| known.since).map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| known.remove(&oldest));
+        }
+        known.insert(key, Known { since: Instant::now(), pool: pool.clone() });
+        Ok(pool)
+    }
+
+    /// A connection failed: what is known of the service may be wrong.
+    pub(crate) fn forget(&self, namespace: &str, name: &str, port: u16, error: &RequestError) {
+        if matches!(error, RequestError::Connect(ConnectError::Tcp { .. } | ConnectError::Tls(_)) | RequestError::ConnectTimeout)
+        {
+            let key = (namespace.to_owned(), name.to_owned(), port);
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+    }
+
+    /// Drops what has not been used for a while.
+    pub(crate) fn prune(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| known.since.elapsed() < 10 * BELIEVED);
+        for known in known.values() {
+            known.pool.prune();
+        }
+    }
+
+    fn remembered(&self, key: &Name) -> Option<Arc<Pool>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key).filter(|known| known.since.elapsed() < BELIEVED).map(|known| known.pool.clone())
+    }
+
+    async fn look_up(&self, key: &Name) -> Result<Arc<Pool>, UpstreamError> {
+        let (namespace, name, port) = key;
+        let Found { place, port: target, secure } = lookup::find(&self.client, namespace, name, *port).await?;
+        let address = match place {
+            // Given out by the API server, from a range of its own.
+            Place::Cluster(address) => {
+                self.policy.address(address, false).map_err(UpstreamError::Denied)?;
+                address
+            }
+            Place::Pods(addresses) => self.first_allowed(addresses, |address| self.policy.address(address.0, address.1)).await?,
+            // Nobody but DNS says where this is.
+            Place::Resolved(addresses) => {
+                let allowed =
+                    |(address, is_node)| self.policy.address(address, is_node).and_then(|()| self.policy.outside(address));
+                self.first_allowed(addresses, allowed).await?
+            }
+        };
+        let host = format!("{name}.{namespace}.svc");
+        let tls = secure.then(|| (self.tls.clone(), Some(host.clone())));
+        let default = if secure { 443 } else { 80 };
+        let authority = if *port == default { host } else { format!("{host}:{port}") };
+        let remote = Remote { host: address.to_string(), port: target, tls };
+        Ok(Pool::of_service(remote, authority))
+    }
+
+    async fn first_allowed(
+        &self,
+        addresses: Vec<IpAddr>,
+        allowed: impl Fn((IpAddr, bool)) -> Result<(), pipeops_agent_core::policy::Refusal>,
+    ) -> Result<IpAddr, UpstreamError> {
+        let mut refusal = UpstreamError::Unreachable("the service has no endpoint");
+        for address in addresses {
+            let is_node = self.nodes.has(&self.client, address).await;
+            match allowed((address, is_node)) {
+                Ok(()) => return Ok(address),
+                Err(error) => refusal = UpstreamError::Denied(error),
+            }
+        }
+        Err(refusal)
+    }
+}

@@ -1,0 +1,217 @@
+//! Bytes in transit: what the backend says on its way in, permissions to read more, and request bodies on their way out.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+use super::exchange::{Answer, Ending, OVERHEAD, Upload, answer_headers, collect, cost};
+use super::{Key, Output, Streams, UpstreamError};
+use crate::budget::Way;
+use crate::message::Header;
+
+impl Streams {
+    pub(super) fn on_head(&mut self, key: Key, status: u16, headers: Vec<Header>) {
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
+        if exchange.ending.is_some() || exchange.head_seen {
+            return;
+        }
+        exchange.head_seen = true;
+        // From here on an answer in parts may take as long as it likes, unless the plane set a limit.
+        if exchange.deadline_is_default && (exchange.is_streamed() || status == 101) {
+            self.deadlines.remove(&(exchange.deadline, key));
+            exchange.deadline_is_default = false;
+        }
+        match exchange.upgrading.take() {
+            Some(upgrading) if status == 101 => return self.on_upgraded(key, *upgrading, headers),
+            Some(_) if !self.has_answer(key) => return self.fail(key, UpstreamError::NotUpgraded(status)),
+            None if status == 101 => return self.fail(key, UpstreamError::Broken("the backend changed the protocol unasked")),
+            Some(_) | None => {}
+        }
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
+        // A backend that answers has read what was sent as a whole.
+        if exchange.upload == Upload::Closed {
+            let uploading = core::mem::take(&mut exchange.uploading);
+            self.budget.give(Way::Request, uploading);
+        }
+        let headers = answer_headers(headers);
+        match &mut exchange.answer {
+            Answer::Streamed { head, .. } | Answer::Buffered { head, .. } => *head = Some((status, headers)),
+            Answer::Upgraded(_) => {}
+        }
+        if exchange.is_streamed() {
+            let class = exchange.class(self.now);
+            self.schedule.ready(key, class);
+        }
+        self.allow_read(key);
+    }
+
+    pub(super) fn on_data(&mut self, key: Key, data: Bytes) {
+        let (now, most) = (self.now, self.limits.piece);
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
+        // The permission is used up, and with it what was reserved for the piece.
+        let reserved = core::mem::take(&mut exchange.reserved);
+        self.budget.give(Way::Answer, reserved);
+        if exchange.ending.is_some() {
+            return;
+        }
+        if data.is_empty() {
+            return self.allow_read(key);
+        }
+        exchange.size_next_read(data.len(), most);
+        let taken = if matches!(exchange.answer, Answer::Buffered { .. }) { data.len() } else { cost(data.len()) };
+        if !self.budget.take(Way::Answer, taken) {
+            return self.fail(key, UpstreamError::Overloaded("the agent's buffers are full"));
+        }
+        exchange.held += taken;
+        match &mut exchange.answer {
+            Answer::Streamed { chunks, .. } => chunks.push_back(data),
+            Answer::Buffered { blocks, .. } => collect(blocks, &data),
+            Answer::Upgraded(socket) => {
+                socket.heard = now;
+                socket.push(data);
+            }
+        }
+        if !matches!(exchange.answer, Answer::Buffered { .. }) {
+            let class = exchange.class(now);
+            self.schedule.ready(key, class);
+        }
+        self.allow_read(key);
+    }
+
+    pub(super) fn on_end(&mut self, key: Key) {
+        if self.lingering_ended(key) {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
+        if exchange.ending.is_some() {
+            return;
+        }
+        if !exchange.head_seen {
+            return self.fail(key, UpstreamError::Broken("the backend ended without an answer"));
+        }
+        if let Answer::Upgraded(socket) = &mut exchange.answer {
+            // What it said before comes first, and may hold the true end.
+            socket.ended = true;
+            let reserved = core::mem::take(&mut exchange.reserved);
+            self.budget.give(Way::Answer, reserved);
+            let class = exchange.class(self.now);
+            return self.schedule.ready(key, class);
+        }
+        self.settle(key, Ending::Complete);
+    }
+
+    pub(super) fn on_failed(&mut self, key: Key, error: UpstreamError) {
+        if self.lingering_ended(key) {
+            return;
+        }
+        if let UpstreamError::Denied(refusal) = error {
+            self.deny(key, refusal);
+        } else {
+            self.fail(key, error);
+        }
+    }
+
+    /// Lets the shell read one more piece where that is due and possible.
+    pub(super) fn allow_read(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return;
+        };
+        if !exchange.wants_piece(self.limits.window) {
+            return;
+        }
+        let limit = exchange.next_read;
+        if self.budget.take(Way::Answer, cost(limit)) {
+            exchange.reserved = cost(limit);
+            exchange.starved = false;
+            self.outputs.push_back(Output::Read { key, limit });
+        } else if exchange.is_incomplete() {
+            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
+        } else if !exchange.starved {
+            exchange.starved = true;
+            self.starved.push_back(key);
+        }
+    }
+
+    /// Gives freed budget to those who wait for it, oldest first.
+    pub(super) fn feed_starved(&mut self) {
+        while let Some(&key) = self.starved.front() {
+            let wanted = self.exchanges.get(&key).map_or(0, |exchange| cost(exchange.next_read));
+            if wanted > self.budget.free(Way::Answer) {
+                break;
+            }
+            self.starved.pop_front();
+            if let Some(exchange) = self.exchanges.get_mut(&key) {
+                exchange.starved = false;
+                self.allow_read(key);
+            }
+        }
+    }
+
+    pub(super) fn on_body_chunk(&mut self, id: &str, data: Bytes) {
+        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
+            return;
+        };
+        if exchange.upload == Upload::Closed || data.is_empty() || exchange.is_socket() {
+            return;
+        }
+        if self.take_for_backend(key, data.len()) {
+            self.outputs.push_back(Output::Feed { key, data });
+        } else {
+            self.fail(key, UpstreamError::Backpressure);
+        }
+    }
+
+    /// Takes the budget for bytes on their way to a backend. An exchange may hold as much as is free for all others together.
+    pub(super) fn take_for_backend(&mut self, key: Key, length: usize) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(&key) else {
+            return false;
+        };
+        let fits = exchange.uploading.saturating_add(cost(length)) <= self.budget.free(Way::Request);
+        if fits && self.budget.take(Way::Request, cost(length)) {
+            exchange.uploading += cost(length);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn on_body_end(&mut self, id: &str) {
+        let Some((key, exchange)) = self.ids.get(id).and_then(|key| Some((*key, self.exchanges.get_mut(key)?))) else {
+            return;
+        };
+        if exchange.upload == Upload::Open && !exchange.is_socket() {
+            exchange.upload = Upload::Closed;
+            self.outputs.push_back(Output::FeedEnd { key });
+        }
+    }
+
+    /// The backend has one piece of `bytes` bytes.
+    pub(super) fn on_consumed(&mut self, key: Key, bytes: usize) {
+        if let Some(exchange) = self.exchanges.get_mut(&key) {
+            let given = cost(bytes).min(exchange.uploading);
+            exchange.uploading -= given;
+            self.budget.give(Way::Request, given);
+        } else {
+            self.lingering_consumed(key, bytes);
+        }
+    }
+
+    /// Takes the first chunk of bytes off a queue, at most `most` of them, and gives back what they held.
+    pub(super) fn take_chunk(chunks: &mut VecDeque<Bytes>, most: usize) -> Option<(Bytes, usize)> {
+        let front = chunks.front_mut()?;
+        let chunk = front.split_to(front.len().min(most));
+        let mut freed = chunk.len();
+        if front.is_empty() {
+            chunks.pop_front();
+            freed += OVERHEAD;
+        }
+        Some((chunk, freed))
+    }
+}

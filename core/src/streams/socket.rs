@@ -1,0 +1,132 @@
+//! An upgraded connection: what waits on its way to the plane, and how urgent it is.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use bytes::Bytes;
+use core::time::Duration;
+
+use super::exchange::{BULK_AFTER, Head, OVERHEAD};
+use super::schedule::Class;
+use super::upgrade::Protocol;
+use crate::time::Instant;
+use crate::websocket::Reader;
+
+/// A connection that has been quiet for so long is interactive again, whatever it has sent before.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// An upgrade that the backend has not answered.
+#[derive(Debug)]
+pub(super) struct Upgrading {
+    pub(super) protocol: Protocol,
+    /// The path is one whose channels are translated, should such a sub-protocol be chosen.
+    pub(super) may_translate: bool,
+    /// Keep the connection alive by pings: what stands between here and the service may end it when it is quiet.
+    pub(super) keep_alive: bool,
+    /// Frames that came before the answer, with their opcodes; counted in the exchange's `uploading`.
+    pub(super) early: VecDeque<(u8, Bytes)>,
+    /// What the client sent right behind its request.
+    pub(super) head_data: Bytes,
+}
+
+/// A connection that speaks another protocol.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) announce: Announce,
+    pub(super) source: Source,
+    /// Text from the plane goes to the first channel.
+    pub(super) translate: bool,
+    /// The backend has nothing more to say.
+    pub(super) ended: bool,
+    /// The plane's side has said its last word.
+    pub(super) closing: bool,
+    /// When the backend was last heard.
+    pub(super) heard: Instant,
+    pub(super) next_ping: Option<Instant>,
+    burst: u64,
+    last_sent: Instant,
+}
+
+/// What the plane is still to be told about the beginning.
+#[derive(Debug)]
+pub(super) enum Announce {
+    /// The answer of the backend, as a streamed one.
+    Streamed(Head),
+    /// That this was all of the answer.
+    StreamedEnd,
+    /// The answer of the backend, in one message.
+    Buffered(Head),
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(super) enum Source {
+    WebSocket(Reader),
+    /// Bytes as they come.
+    Raw {
+        chunks: VecDeque<Bytes>,
+        waiting: usize,
+    },
+}
+
+impl Socket {
+    pub(super) fn new(announce: Announce, source: Source, translate: bool, now: Instant) -> Self {
+        Self { announce, source, translate, ended: false, closing: false, heard: now, next_ping: None, burst: 0, last_sent: now }
+    }
+
+    pub(super) fn push(&mut self, data: Bytes) {
+        match &mut self.source {
+            Source::WebSocket(reader) => reader.push(data),
+            Source::Raw { chunks, waiting } => {
+                *waiting += data.len();
+                chunks.push_back(data);
+            }
+        }
+    }
+
+    /// What waits, as the budget counts it.
+    pub(super) fn held(&self) -> usize {
+        match &self.source {
+            Source::WebSocket(reader) => reader.held(),
+            Source::Raw { chunks, waiting } => waiting + chunks.len() * OVERHEAD,
+        }
+    }
+
+    pub(super) fn wants_piece(&self, window: usize) -> bool {
+        let waiting = match &self.source {
+            Source::WebSocket(reader) => reader.unread(),
+            Source::Raw { .. } => self.held(),
+        };
+        !self.ended && waiting < window
+    }
+
+    pub(super) const fn is_assembling(&self) -> bool {
+        match &self.source {
+            Source::WebSocket(reader) => reader.is_assembling(),
+            Source::Raw { .. } => false,
+        }
+    }
+
+    pub(super) const fn is_raw(&self) -> bool {
+        matches!(self.source, Source::Raw { .. })
+    }
+
+    /// Notes that so many bytes went to the plane.
+    pub(super) fn sent(&mut self, bytes: usize, now: Instant) {
+        if now.since(self.last_sent) > QUIET {
+            self.burst = 0;
+        }
+        self.burst = self.burst.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.last_sent = now;
+    }
+
+    pub(super) fn class(&self, now: Instant) -> Class {
+        let bulk = self.burst > BULK_AFTER && now.since(self.last_sent) <= QUIET;
+        if bulk { Class::Bulk } else { Class::Interactive }
+    }
+
+    /// What the end of the connection means when nobody has said how it ended.
+    pub(super) fn silent_end(&self) -> (u16, String) {
+        // Bytes end as TCP does; a WebSocket that ends without a close frame is broken.
+        if self.is_raw() { (1000, String::new()) } else { (crate::websocket::ABNORMAL, String::new()) }
+    }
+}
