@@ -119,7 +119,12 @@ fn upgraded_clients_that_do_not_read_are_given_up() {
         let answer = read_head(client);
         assert_eq!(answer.status, 101);
         let data = STANDARD.encode([&[2_u8][..], &[0; PIECE]].concat());
-        flood(&mut agent, "proxy_websocket_data", &id, json!({"stream_id": id, "request_id": id, "data": data}));
+        flood(
+            &mut agent,
+            "proxy_websocket_data",
+            &id,
+            json!({"stream_id": id, "request_id": id, "data": data, "message_type": 2}),
+        );
         assert_eq!(agent.expect("ws_close")["request_id"], id.as_str());
         assert_eq!(given_up(&plane), 1);
         assert_cut(answer.into_stream());
