@@ -117,6 +117,8 @@ endpoints: [{addresses: [10.42.0.9], conditions: {ready: true}}]
     assert_eq!(field(".spec.externalName", "service/away").await, "away.example");
     assert_eq!(field(".spec.clusterIP", "service/away").await, "");
     assert_eq!(field(".endpoints[0].addresses[0]", "endpointslice/shop-1").await, "10.42.0.9");
-    assert!(bench.admin(&["get", "endpointslices", "-l", "kubernetes.io/service-name=shop"]).await.ok().contains("shop-1"));
+    let table = bench.admin(&["get", "endpointslices", "-l", "kubernetes.io/service-name=shop"]).await.ok();
+    let row: Vec<&str> = table.lines().nth(1).unwrap_or_default().split_whitespace().take(4).collect();
+    assert_eq!(row, ["shop-1", "IPv4", "8080", "10.42.0.9"]);
     assert!(field(".items[0].status.addresses", "nodes").await.contains("InternalIP"));
 }

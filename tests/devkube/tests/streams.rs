@@ -105,7 +105,11 @@ impl Stream {
         loop {
             match self.0.read().unwrap() {
                 Message::Binary(bytes) => channels[usize::from(bytes[0])].extend_from_slice(&bytes[1..]),
-                Message::Close(frame) => return (channels, frame.map(|frame| frame.code.into())),
+                Message::Close(frame) => {
+                    // The answer to it, for which the server waits.
+                    let _ = self.0.flush();
+                    return (channels, frame.map(|frame| frame.code.into()));
+                }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other @ (Message::Text(_) | Message::Frame(_)) => panic!("{other:?}"),
             }
