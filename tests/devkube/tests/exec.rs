@@ -79,6 +79,8 @@ async fn what_is_refused_is_refused_in_words() {
         refused.contains("container other is not valid for pod web-0") || refused.contains("container not found"),
         "{refused}"
     );
+    let refused = bench.admin(&["port-forward", "web-0", ":80"]).await.refused();
+    assert!(refused.contains("SPDY/3.1"), "{refused}");
     assert_eq!(bench.run("viewer", &["auth", "can-i", "create", "pods/exec"]).await.out, "no\n");
     assert_eq!(bench.admin(&["auth", "can-i", "create", "pods", "--subresource=exec"]).await.ok(), "yes\n");
 }
