@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::adapter::{ForHyper, Stream};
-use super::door::Door;
+use super::door::{Door, Visitor};
 
 const BACKLOG: u32 = 1024;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -141,15 +141,15 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, door: Door) {
             Ok(Err(_)) | Err(_) => return,
         },
     };
-    let hangup = Arc::new(Notify::new());
-    let for_requests = Arc::clone(&hangup);
+    let visitor = Visitor { hangup: Arc::new(Notify::new()), early: door.early() };
+    let (hangup, early) = (Arc::clone(&visitor.hangup), visitor.early.clone());
     let service = service_fn(move |request| {
-        let (door, hangup) = (door.clone(), Arc::clone(&for_requests));
-        async move { Ok::<_, std::convert::Infallible>(door.enter(request, hangup).await) }
+        let (door, visitor) = (door.clone(), visitor.clone());
+        async move { Ok::<_, std::convert::Infallible>(door.enter(request, visitor).await) }
     });
     tokio::select! {
         // An error here is a client that went away or an answer that was cut; both are known elsewhere.
-        _ = http1::Builder::new().serve_connection(ForHyper::new(stream), service).with_upgrades() => {}
+        _ = http1::Builder::new().serve_connection(ForHyper::new(stream, early), service).with_upgrades() => {}
         // A client that does not take its answer.
         () = hangup.notified() => {}
     }

@@ -10,6 +10,7 @@ mod block;
 mod codec;
 mod connection;
 mod door;
+mod early;
 mod exchanges;
 mod frames;
 mod front;
