@@ -21,6 +21,10 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 /// How long bytes may be on their way without an acknowledgement before the kernel gives the connection up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
+/// The most bytes that the kernel takes without sending them. What waits there cannot be overtaken by what is more urgent; on a slow
+/// line its own limit is seconds long.
+const UNSENT: u32 = 128 * 1024;
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
@@ -110,4 +114,5 @@ fn set_options(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }

@@ -1,0 +1,30 @@
+//! Upgraded connections of the real binary: WebSockets to services and to the Kubernetes API, and other protocols.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "upgrades/backend.rs"]
+mod backend;
+#[path = "upgrades/backend_ends.rs"]
+mod backend_ends;
+#[path = "upgrades/backpressure.rs"]
+mod backpressure;
+#[path = "upgrades/early.rs"]
+mod early;
+#[path = "upgrades/frames.rs"]
+mod frames;
+#[path = "upgrades/handshake.rs"]
+mod handshake;
+#[path = "harness.rs"]
+mod harness;
+#[path = "upgrades/idle.rs"]
+mod idle;
+#[path = "upgrades/plane_ends.rs"]
+mod plane_ends;
+#[path = "exchanges/rig.rs"]
+mod rig;
+#[path = "upgrades/site.rs"]
+mod site;
+#[path = "upgrades/socket.rs"]
+mod socket;
+#[path = "upgrades/spellings.rs"]
+mod spellings;
