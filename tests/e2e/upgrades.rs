@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "upgrades/api.rs"]
+mod api;
 #[path = "upgrades/backend.rs"]
 mod backend;
 #[path = "upgrades/backend_ends.rs"]
@@ -10,6 +12,14 @@ mod backend_ends;
 mod backpressure;
 #[path = "upgrades/early.rs"]
 mod early;
+#[path = "upgrades/exec.rs"]
+mod exec;
+#[path = "upgrades/exec_ends.rs"]
+mod exec_ends;
+#[path = "upgrades/exec_entry.rs"]
+mod exec_entry;
+#[path = "upgrades/faithful.rs"]
+mod faithful;
 #[path = "upgrades/frames.rs"]
 mod frames;
 #[path = "upgrades/handshake.rs"]
@@ -20,6 +30,8 @@ mod harness;
 mod idle;
 #[path = "upgrades/plane_ends.rs"]
 mod plane_ends;
+#[path = "upgrades/raw.rs"]
+mod raw;
 #[path = "exchanges/rig.rs"]
 mod rig;
 #[path = "upgrades/site.rs"]

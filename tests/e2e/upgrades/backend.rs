@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use devapp::frame::{CLOSE, Decoder, Frame, encode};
+use socket2::{Domain, Socket, Type};
 
 use crate::rig::{MARK, PATIENCE};
 
@@ -27,7 +28,21 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::of(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+    }
+
+    /// One for whose connections no kernel holds much: what it does not read is noticed soon.
+    pub(crate) fn narrow() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Loopback's segments are so large that the sender's kernel takes megabytes before the first is acknowledged.
+        socket.set_tcp_mss(1000).unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket.listen(128).unwrap();
+        Self::of(socket.into())
+    }
+
+    fn of(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, arrivals) = channel();
         let over = Arc::new(AtomicBool::new(false));
