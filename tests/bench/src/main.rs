@@ -7,10 +7,17 @@
 
 mod agent;
 mod arguments;
+mod backend;
+mod bulk;
 mod client;
+mod direct;
+mod echo;
+mod freight;
 mod load;
 mod process;
 mod report;
+mod sockets;
+mod transfer;
 mod world;
 
 use std::fmt;
@@ -21,9 +28,11 @@ use std::time::Duration;
 
 use agent::Agent;
 use arguments::{Arguments, HELP, Wish};
+use backend::Backend;
 use client::Client;
 use load::{count, percentile};
 use report::{Report, line};
+use transfer::Ways;
 use world::{LARGE, LARGE_SIZE, SMALL, SMALL_SIZE, World};
 
 const STARTS: usize = 7;
@@ -79,6 +88,7 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     small(&world, &agent, arguments.load, &mut report).await?;
     large(&world, &agent, arguments.load, &mut report).await?;
     agent.stop().await?;
+    through(&binary, &world, arguments, &mut report).await?;
     let violations = world.plane.plane().violations().await.map_err(Failure::of("control plane"))?;
     report.figure("protocol violations seen by the plane", count(violations.len()), "", "0");
     for violation in violations.iter().take(5) {
@@ -88,6 +98,23 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
         report.write(path)?;
     }
     Ok(report.verdict())
+}
+
+/// What an agent carries that is more than a small request.
+async fn through(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    for name in ["TLS", "plain"] {
+        let backend = Backend::start(name == "TLS")?;
+        let home = world.new_home_before(name, &backend)?;
+        let agent = Agent::start(binary, &home, &world.plane).await?;
+        let mut ways = Ways::new(world, backend).await?;
+        if name == "TLS" {
+            transfer::measure(&mut ways, &agent, arguments.transfer, arguments.rounds, report).await?;
+            echo::measure(&ways, arguments.load, arguments.rounds, report).await?;
+        }
+        sockets::measure(&ways, &agent, report).await?;
+        agent.stop().await?;
+    }
+    Ok(())
 }
 
 fn milliseconds(time: Duration) -> f64 {
