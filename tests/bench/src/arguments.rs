@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lexopt::prelude::{Long, Short};
+use lexopt::prelude::{Long, Short, ValueExt as _};
 
 pub(crate) const HELP: &str = "\
 Measures an agent between a control plane and a Kubernetes API that it starts itself. Judge CPU, not time.
@@ -14,6 +14,7 @@ Usage: pipeops-bench [OPTIONS]
   --agent PATH  the agent's binary                    (target/release/pipeops-agent)
   --quick       everything shorter: idle for 5 s instead of 60 s, load for 0.4 s at a time instead of 2 s, transfers of
                 32 MiB instead of 256 MiB, each three times instead of five
+  --only PART   basics, transfers, echo or sockets; more than once for several
   --json FILE   write the figures there as well
   --help, -h
 
@@ -27,6 +28,27 @@ pub(crate) enum Wish {
     Measure(Arguments),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Portion {
+    /// Start, rest, reconnections, single requests.
+    Basics,
+    Transfers,
+    Echo,
+    Sockets,
+}
+
+impl Portion {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "basics" => Some(Self::Basics),
+            "transfers" => Some(Self::Transfers),
+            "echo" => Some(Self::Echo),
+            "sockets" => Some(Self::Sockets),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) agent: PathBuf,
@@ -35,7 +57,15 @@ pub(crate) struct Arguments {
     /// Bytes of one transfer.
     pub(crate) transfer: usize,
     pub(crate) rounds: usize,
+    /// Empty for all.
+    only: Vec<Portion>,
     pub(crate) json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn want(&self, portion: Portion) -> bool {
+        self.only.is_empty() || self.only.contains(&portion)
+    }
 }
 
 /// Reads the command line, the program's name left out.
@@ -47,12 +77,18 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
         load: Duration::from_secs(2),
         transfer: 256 << 20,
         rounds: 5,
+        only: Vec::new(),
         json: None,
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Wish::Help),
             Long("agent") => arguments.agent = parser.value()?.into(),
+            Long("only") => {
+                let name = parser.value()?.string()?;
+                let portion = Portion::named(&name).ok_or_else(|| format!("there is no part {name}"))?;
+                arguments.only.push(portion);
+            }
             Long("json") => arguments.json = Some(parser.value()?.into()),
             Long("quick") => {
                 arguments.idle = Duration::from_secs(5);
@@ -76,6 +112,10 @@ mod tests {
         let Ok(Wish::Measure(arguments)) = read(&["--quick", "--agent", "a"]) else { panic!("refused") };
         assert_eq!(arguments.idle, Duration::from_secs(5));
         assert_eq!(arguments.agent, PathBuf::from("a"));
+        assert!(arguments.want(Portion::Echo));
+        let Ok(Wish::Measure(arguments)) = read(&["--only", "echo"]) else { panic!("refused") };
+        assert!(arguments.want(Portion::Echo) && !arguments.want(Portion::Basics));
+        assert!(read(&["--only", "all"]).is_err());
         assert!(read(&["--slow"]).is_err() && read(&["x"]).is_err());
     }
 }

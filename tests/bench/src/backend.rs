@@ -3,7 +3,7 @@
 //!
 //! | Path | Answer |
 //! |---|---|
-//! | `GET DOWNLOAD?N` | N bytes |
+//! | `GET DOWNLOAD?N` | N bytes; with `&slowly` behind N at a steady pace |
 //! | `POST UPLOAD` | 200 when all has come; what comes is counted as it comes |
 //! | `GET ECHO`, a WebSocket | messages come back |
 
@@ -36,6 +36,8 @@ pub(crate) const UPLOAD: &str = "/api/v1/bench/upload";
 pub(crate) const ECHO: &str = "/api/v1/namespaces/bench/pods/echo/exec";
 /// What `exec` speaks.
 pub(crate) const PROTOCOL: &str = "v4.channel.k8s.io";
+/// Behind a download's length.
+pub(crate) const SLOWLY: &str = "&slowly";
 const LIMIT: usize = 1 << 20;
 
 /// A running backend, on a thread of its own. It ends when this is dropped.
@@ -115,8 +117,10 @@ type Answer = Response<Freight>;
 async fn answer(mut request: Request<Incoming>, counter: Arc<watch::Sender<usize>>, piece: Bytes) -> Result<Answer, Infallible> {
     Ok(match (request.method(), request.uri().path()) {
         (&Method::GET, DOWNLOAD) => {
-            let length = request.uri().query().and_then(|query| query.parse().ok()).unwrap_or(0);
-            Response::new(Freight::sized(&piece, length))
+            let query = request.uri().query().unwrap_or_default();
+            let (length, paced) = query.strip_suffix(SLOWLY).map_or((query, false), |length| (length, true));
+            let length = length.parse().unwrap_or(0);
+            Response::new(if paced { Freight::paced(&piece, length) } else { Freight::sized(&piece, length) })
         }
         (&Method::POST, UPLOAD) => {
             while let Some(Ok(frame)) = request.body_mut().frame().await {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::Failure;
-use crate::backend::DOWNLOAD;
+use crate::backend::{DOWNLOAD, SLOWLY};
 use crate::direct;
 use crate::freight::Freight;
 use crate::load::{count, ratio};
@@ -40,7 +40,7 @@ enum Source {
 }
 
 impl Bulk {
-    pub(crate) fn start(ways: &Ways, through_agent: bool, streams: usize) -> Result<Self, Failure> {
+    pub(crate) fn start(ways: &Ways, through_agent: bool, streams: usize, paced: bool) -> Result<Self, Failure> {
         let source = if through_agent {
             Source::Agent(Arc::clone(&ways.plane))
         } else {
@@ -54,7 +54,7 @@ impl Bulk {
             runtime.block_on(async {
                 let mut running = JoinSet::new();
                 for _ in 0..streams {
-                    running.spawn(pull(source.clone(), Arc::clone(&counter)));
+                    running.spawn(pull(source.clone(), paced, Arc::clone(&counter)));
                 }
                 tokio::select! {
                     Some(ended) = running.join_next() => ended.map_err(Failure::of("bulk"))?,
@@ -77,10 +77,11 @@ impl Bulk {
 }
 
 /// Without end.
-async fn pull(source: Source, moved: Arc<AtomicUsize>) -> Result<(), Failure> {
+async fn pull(source: Source, paced: bool, moved: Arc<AtomicUsize>) -> Result<(), Failure> {
+    let query = format!("{LENGTH}{}", if paced { SLOWLY } else { "" });
     match source {
         Source::Agent(plane) => loop {
-            let request = ProxyRequest::get(DOWNLOAD).query(LENGTH.to_string()).header("Authorization", World::authorization());
+            let request = ProxyRequest::get(DOWNLOAD).query(&query).header("Authorization", World::authorization());
             let mut answer = plane.plane().request(request).await.map_err(Failure::of("bulk"))?;
             while let Some(part) = answer.next().await {
                 if let Part::Chunk(bytes) = &part {
@@ -93,7 +94,7 @@ async fn pull(source: Source, moved: Arc<AtomicUsize>) -> Result<(), Failure> {
         Source::Direct(address, ca) => {
             let mut sender = direct::connect(address, ca.as_deref()).await?;
             loop {
-                let request = Request::get(format!("{DOWNLOAD}?{LENGTH}")).header("host", address.to_string());
+                let request = Request::get(format!("{DOWNLOAD}?{query}")).header("host", address.to_string());
                 let request = request.body(Freight::whole("")).map_err(Failure::of("bulk"))?;
                 let mut body = sender.send_request(request).await.map_err(Failure::of("bulk"))?.into_body();
                 while let Some(frame) = body.frame().await {

@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Interval, interval};
 
 /// How much goes at a time.
 pub(crate) const PIECE: usize = 32 * 1024;
+const TICK: Duration = Duration::from_millis(3);
+/// What is paced flows so fast.
+pub(crate) const PACED: &str = "11 MB/s";
 
 /// Repeats a piece until there is enough.
 pub(crate) struct Freight {
@@ -16,11 +21,18 @@ pub(crate) struct Freight {
     left: usize,
     /// Sent with its length, otherwise chunked.
     sized: bool,
+    /// A piece for each tick.
+    pace: Option<Interval>,
 }
 
 impl Freight {
     pub(crate) fn sized(piece: &Bytes, length: usize) -> Self {
-        Self { piece: piece.clone(), left: length, sized: true }
+        Self { piece: piece.clone(), left: length, sized: true, pace: None }
+    }
+
+    /// At [`PACED`], on average.
+    pub(crate) fn paced(piece: &Bytes, length: usize) -> Self {
+        Self { pace: Some(interval(TICK)), ..Self::sized(piece, length) }
     }
 
     pub(crate) fn chunked(piece: &Bytes, length: usize) -> Self {
@@ -30,7 +42,7 @@ impl Freight {
     pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
         let piece = text.into();
         let left = piece.len();
-        Self { piece, left, sized: true }
+        Self { piece, left, sized: true, pace: None }
     }
 }
 
@@ -38,10 +50,13 @@ impl Body for Freight {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let length = self.piece.len().min(self.left);
         if length == 0 {
             return Poll::Ready(None);
+        }
+        if let Some(pace) = &mut self.pace {
+            ready!(pace.poll_tick(context));
         }
         self.left -= length;
         Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..length)))))

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::Agent;
-use arguments::{Arguments, HELP, Wish};
+use arguments::{Arguments, HELP, Portion, Wish};
 use backend::Backend;
 use client::Client;
 use load::{count, percentile};
@@ -81,13 +81,9 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     let mut report = Report::default();
     let world = World::start()?;
     size(&binary, &world, &mut report)?;
-    let home = starts(&binary, &world, &mut report).await?;
-    let agent = Agent::start(&binary, &home, &world.plane).await?;
-    idle(&agent, arguments.idle, &mut report).await?;
-    reconnects(&agent, &mut report).await?;
-    small(&world, &agent, arguments.load, &mut report).await?;
-    large(&world, &agent, arguments.load, &mut report).await?;
-    agent.stop().await?;
+    if arguments.want(Portion::Basics) {
+        basics(&binary, &world, arguments, &mut report).await?;
+    }
     through(&binary, &world, arguments, &mut report).await?;
     let violations = world.plane.plane().violations().await.map_err(Failure::of("control plane"))?;
     report.figure("protocol violations seen by the plane", count(violations.len()), "", "0");
@@ -100,18 +96,35 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(report.verdict())
 }
 
+async fn basics(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    let home = starts(binary, world, report).await?;
+    let agent = Agent::start(binary, &home, &world.plane).await?;
+    idle(&agent, arguments.idle, report).await?;
+    reconnects(&agent, report).await?;
+    small(world, &agent, arguments.load, report).await?;
+    large(world, &agent, arguments.load, report).await?;
+    agent.stop().await
+}
+
 /// What an agent carries that is more than a small request.
 async fn through(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
-    for name in ["TLS", "plain"] {
-        let backend = Backend::start(name == "TLS")?;
+    for (name, tls) in [("tls", true), ("plain", false)] {
+        if !tls && !arguments.want(Portion::Sockets) {
+            break;
+        }
+        let backend = Backend::start(tls)?;
         let home = world.new_home_before(name, &backend)?;
         let agent = Agent::start(binary, &home, &world.plane).await?;
         let mut ways = Ways::new(world, backend).await?;
-        if name == "TLS" {
+        if tls && arguments.want(Portion::Transfers) {
             transfer::measure(&mut ways, &agent, arguments.transfer, arguments.rounds, report).await?;
+        }
+        if tls && arguments.want(Portion::Echo) {
             echo::measure(&ways, arguments.load, arguments.rounds, report).await?;
         }
-        sockets::measure(&ways, &agent, report).await?;
+        if arguments.want(Portion::Sockets) {
+            sockets::measure(&ways, &agent, report).await?;
+        }
         agent.stop().await?;
     }
     Ok(())
