@@ -12,8 +12,8 @@ Measures an agent between a control plane and a Kubernetes API that it starts it
 Usage: pipeops-bench [OPTIONS]
 
   --agent PATH  the agent's binary                    (target/release/pipeops-agent)
-  --quick       everything shorter: idle for 5 s instead of 60 s, load for 0.4 s at a time instead of 2 s, transfers of
-                32 MiB instead of 256 MiB, each three times instead of five
+  --quick       everything shorter: idle for 4 s instead of 60 s, load for 0.3 s at a time instead of 2 s, transfers of
+                16 MiB instead of 256 MiB, each three times instead of five
   --only PART   basics, transfers, echo or sockets; more than once for several
   --json FILE   write the figures there as well
   --help, -h
@@ -91,9 +91,9 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
             }
             Long("json") => arguments.json = Some(parser.value()?.into()),
             Long("quick") => {
-                arguments.idle = Duration::from_secs(5);
-                arguments.load = Duration::from_millis(400);
-                arguments.transfer = 32 << 20;
+                arguments.idle = Duration::from_secs(4);
+                arguments.load = Duration::from_millis(300);
+                arguments.transfer = 16 << 20;
                 arguments.rounds = 3;
             }
             Long(_) | Short(_) | lexopt::Arg::Value(_) => return Err(argument.unexpected()),
@@ -110,7 +110,7 @@ mod tests {
     fn quick_shortens_and_nonsense_is_refused() {
         let read = |words: &[&str]| read(words.iter().map(OsString::from));
         let Ok(Wish::Measure(arguments)) = read(&["--quick", "--agent", "a"]) else { panic!("refused") };
-        assert_eq!(arguments.idle, Duration::from_secs(5));
+        assert_eq!(arguments.idle, Duration::from_secs(4));
         assert_eq!(arguments.agent, PathBuf::from("a"));
         assert!(arguments.want(Portion::Echo));
         let Ok(Wish::Measure(arguments)) = read(&["--only", "echo"]) else { panic!("refused") };

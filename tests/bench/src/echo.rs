@@ -16,6 +16,7 @@ use crate::bulk::Bulk;
 use crate::direct::{self, Duplex};
 use crate::freight::PACED;
 use crate::load::{median, percentile};
+use crate::process::Process;
 use crate::report::Report;
 use crate::transfer::Ways;
 use crate::world::World;
@@ -128,10 +129,19 @@ struct Readings {
     p50: Vec<f64>,
     p99: Vec<f64>,
     bulk: Vec<f64>,
+    /// Bytes in the agent's socket when the time was over.
+    queue: Vec<f64>,
 }
 
 impl Readings {
-    async fn take(&mut self, ways: &Ways, echo: &mut Echo, beside: Beside, time: Duration) -> Result<(), Failure> {
+    async fn take(
+        &mut self,
+        ways: &Ways,
+        agent: Process,
+        echo: &mut Echo,
+        beside: Beside,
+        time: Duration,
+    ) -> Result<(), Failure> {
         let through_agent = matches!(echo, Echo::Proxied { .. });
         let bulk = match beside {
             Beside::Nothing => None,
@@ -147,6 +157,7 @@ impl Readings {
         self.p50.push(percent(50));
         self.p99.push(percent(99));
         if let Some(bulk) = bulk {
+            self.queue.extend(agent.send_queue().filter(|_| through_agent).map(crate::number));
             self.bulk.push(bulk.stop()?);
         }
         Ok(())
@@ -159,7 +170,13 @@ impl Readings {
 }
 
 /// By turns, `rounds` times; medians.
-pub(crate) async fn measure(ways: &Ways, time: Duration, rounds: usize, report: &mut Report) -> Result<(), Failure> {
+pub(crate) async fn measure(
+    ways: &Ways,
+    agent: Process,
+    time: Duration,
+    rounds: usize,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let mut proxied = Echo::proxied(&ways.plane).await?;
     let mut direct = Echo::direct(&ways.backend).await?;
     for echo in [&mut proxied, &mut direct] {
@@ -169,21 +186,20 @@ pub(crate) async fn measure(ways: &Ways, time: Duration, rounds: usize, report: 
     let mut readings: [[Readings; 2]; 3] = Default::default();
     for _ in 0..rounds {
         for ([through_agent, without], beside) in readings.iter_mut().zip(ALL) {
-            through_agent.take(ways, &mut proxied, beside, time).await?;
-            without.take(ways, &mut direct, beside, time).await?;
+            through_agent.take(ways, agent, &mut proxied, beside, time).await?;
+            without.take(ways, agent, &mut direct, beside, time).await?;
         }
     }
+    // A machine that holds up the direct path, or an idle agent, cannot judge the rest.
+    let [idle, [paced, direct], _] = &readings;
+    let noise = idle.iter().chain([direct]).map(Readings::least_p99).fold(GOAL, f64::max);
+    report.hard("exec echo beside paced downloads: p99", paced.least_p99(), SLACK * noise, "ms");
     for ([through_agent, without], beside) in readings.into_iter().zip(ALL) {
         let when = match beside {
             Beside::Nothing => "idle".to_owned(),
             Beside::Paced => format!("beside {BULK_STREAMS} x {PACED}"),
             Beside::Flood => format!("beside {BULK_STREAMS} unbounded"),
         };
-        if beside == Beside::Paced {
-            // A machine that holds up the direct path cannot judge the other.
-            let most = (GOAL * SLACK).max(SLACK * without.least_p99());
-            report.hard(&format!("exec echo, agent, {when}: p99"), through_agent.least_p99(), most, "ms");
-        }
         for (reading, way) in [(through_agent, "agent"), (without, "direct")] {
             let name = |what: &str| format!("exec echo, {way}, {when}: {what}");
             let goal = if way == "agent" && beside != Beside::Nothing { "<= 3" } else { "" };
@@ -191,6 +207,9 @@ pub(crate) async fn measure(ways: &Ways, time: Duration, rounds: usize, report: 
             report.figure(&name("p99"), median(reading.p99), "ms", goal);
             if !reading.bulk.is_empty() {
                 report.figure(&name("their rate"), median(reading.bulk), "MB/s", "");
+            }
+            if !reading.queue.is_empty() {
+                report.figure(&name("in the agent's socket"), median(reading.queue) / 1e3, "kB", "");
             }
         }
     }

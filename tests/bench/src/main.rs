@@ -106,28 +106,34 @@ async fn basics(binary: &Path, world: &World, arguments: &Arguments, report: &mu
     agent.stop().await
 }
 
-/// What an agent carries that is more than a small request.
+/// What an agent carries that is more than a small request. Memory is measured of agents that have done nothing else.
 async fn through(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
-    for (name, tls) in [("tls", true), ("plain", false)] {
-        if !tls && !arguments.want(Portion::Sockets) {
-            break;
-        }
-        let backend = Backend::start(tls)?;
-        let home = world.new_home_before(name, &backend)?;
-        let agent = Agent::start(binary, &home, &world.plane).await?;
-        let mut ways = Ways::new(world, backend).await?;
-        if tls && arguments.want(Portion::Transfers) {
+    if arguments.want(Portion::Transfers) || arguments.want(Portion::Echo) {
+        let (agent, mut ways) = way(binary, world, "transfers", true).await?;
+        if arguments.want(Portion::Transfers) {
             transfer::measure(&mut ways, &agent, arguments.transfer, arguments.rounds, report).await?;
         }
-        if tls && arguments.want(Portion::Echo) {
-            echo::measure(&ways, arguments.load, arguments.rounds, report).await?;
-        }
-        if arguments.want(Portion::Sockets) {
-            sockets::measure(&ways, &agent, report).await?;
+        if arguments.want(Portion::Echo) {
+            echo::measure(&ways, agent.process, arguments.load, arguments.rounds, report).await?;
         }
         agent.stop().await?;
     }
+    if arguments.want(Portion::Sockets) {
+        for (name, tls) in [("plain", false), ("tls", true)] {
+            let (agent, ways) = way(binary, world, name, tls).await?;
+            sockets::measure(&ways, &agent, report).await?;
+            agent.stop().await?;
+        }
+    }
     Ok(())
+}
+
+/// A backend, an agent before it, and the ways there.
+async fn way(binary: &Path, world: &World, name: &str, tls: bool) -> Result<(Agent, Ways), Failure> {
+    let backend = Backend::start(tls)?;
+    let home = world.new_home_before(name, &backend)?;
+    let agent = Agent::start(binary, &home, &world.plane).await?;
+    Ok((agent, Ways::new(world, backend).await?))
 }
 
 fn milliseconds(time: Duration) -> f64 {
