@@ -12,6 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::link::ahead::ReadAhead;
 use crate::link::socket::Socket;
 
 /// The most addresses of one name that are tried.
@@ -23,7 +24,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// The most bytes that the kernel takes without sending them. What waits there cannot be overtaken by what is more urgent; on a slow
 /// line its own limit is seconds long.
-const UNSENT: u32 = 128 * 1024;
+const UNSENT: u32 = 64 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -73,7 +74,8 @@ impl Remote {
         let Some((config, name)) = &self.tls else { return Ok(Socket::Plain(stream)) };
         let name = name.as_ref().unwrap_or(&self.host);
         let server = ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name.clone()))?;
-        let stream = TlsConnector::from(config.clone()).connect(server, stream).await.map_err(ConnectError::Tls)?;
+        let stream =
+            TlsConnector::from(config.clone()).connect(server, ReadAhead::new(stream)).await.map_err(ConnectError::Tls)?;
         Ok(Socket::Tls(Box::new(stream)))
     }
 

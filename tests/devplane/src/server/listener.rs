@@ -17,6 +17,8 @@ use super::adapter::{ForHyper, Stream};
 use super::door::{Door, Visitor};
 
 const BACKLOG: u32 = 1024;
+/// The most bytes that the kernel takes from a peer before they are read.
+const RECEIVED: u32 = 128 * 1024;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const RESERVE_ATTEMPTS: u32 = 400;
 const RESERVE_PAUSE: Duration = Duration::from_millis(5);
@@ -31,6 +33,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    // What waits in here cannot be overtaken: megabytes of a bulk answer, which the kernel takes by itself, are a long time for an echo
+    // behind them.
+    socket.set_recv_buffer_size(RECEIVED)?;
     socket.bind(address)?;
     Ok(socket)
 }
