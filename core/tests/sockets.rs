@@ -188,7 +188,7 @@ fn close_frames_and_ws_close_reach_the_backend_in_order() {
     assert_eq!(rig.sent()[0]["payload"]["code"], 4001);
     assert!(rig.outputs().contains(&Output::Finish { key }));
 
-    let key = rig.open_exec("q", "");
+    let key = rig.open_service("q");
     rig.plane(&rig::ws_data("q", b"\x01last"));
     rig.plane(&json!({"type":"ws_close","request_id":"q","payload":{}}));
     assert_eq!(rig.fed(), [(1, b"last".to_vec()), (8, b"\x03\xe8".to_vec())]);
@@ -198,6 +198,13 @@ fn close_frames_and_ws_close_reach_the_backend_in_order() {
     rig.backend(Input::Timeout);
     assert!(rig.outputs().contains(&Output::Abort { key }), "a backend that does not close is not waited for");
     assert_eq!(rig.used(), 0);
+
+    // After a close frame the Kubernetes API would let the command run on.
+    let key = rig.open_exec("e", "");
+    rig.plane(&rig::ws_data("e", b"\x01last"));
+    rig.plane(&json!({"type":"ws_close","request_id":"e","payload":{}}));
+    assert_eq!(rig.fed(), [(1, b"last".to_vec())]);
+    assert!(rig.outputs().contains(&Output::Finish { key }));
 }
 
 #[test]
@@ -295,14 +302,7 @@ fn other_tokens_are_bytes_both_ways_with_a_half_close() {
 #[test]
 fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
     let mut rig = Rig::new();
-    let mut request = upgrade("r", "/chat", json!({}));
-    for (key, value) in [("namespace", json!("shop")), ("service_name", json!("web")), ("service_port", json!(80))] {
-        request["payload"][key] = value;
-    }
-    rig.plane(&request);
-    let key = rig.opened().key;
-    rig.upgraded(key, "");
-    let _ = rig.sent();
+    let key = rig.open_service("r");
     for _ in 0..2 {
         rig.later(30_000);
         rig.backend(Input::Timeout);

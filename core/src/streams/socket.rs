@@ -35,6 +35,8 @@ pub(super) struct Socket {
     pub(super) source: Source,
     /// Text from the plane goes to the first channel.
     pub(super) translate: bool,
+    /// The other end is a service that speaks WebSocket.
+    pub(super) to_service: bool,
     /// The backend has nothing more to say.
     pub(super) ended: bool,
     /// The plane's side has said its last word.
@@ -70,7 +72,18 @@ pub(super) enum Source {
 
 impl Socket {
     pub(super) fn new(announce: Announce, source: Source, translate: bool, now: Instant) -> Self {
-        Self { announce, source, translate, ended: false, closing: false, heard: now, next_ping: None, burst: 0, last_sent: now }
+        Self {
+            announce,
+            source,
+            translate,
+            to_service: false,
+            ended: false,
+            closing: false,
+            heard: now,
+            next_ping: None,
+            burst: 0,
+            last_sent: now,
+        }
     }
 
     pub(super) fn push(&mut self, data: Bytes) {

@@ -89,6 +89,19 @@ impl Rig {
         key
     }
 
+    /// A WebSocket to a service.
+    pub(crate) fn open_service(&mut self, id: &str) -> Key {
+        let mut request = upgrade(id, "/chat", json!({}));
+        for (key, value) in [("namespace", json!("shop")), ("service_name", json!("web")), ("service_port", json!(80))] {
+            request["payload"][key] = value;
+        }
+        self.plane(&request);
+        let key = self.opened().key;
+        self.upgraded(key, "");
+        let _ = self.sent();
+        key
+    }
+
     /// What the plane got.
     pub(crate) fn sent(&mut self) -> Vec<Value> {
         let (mut messages, mut text) = (Vec::new(), Vec::new());
