@@ -52,11 +52,12 @@ impl Streams {
         if let Some(writing) = self.writing.take() {
             return Some(self.write_on(writing, stamp, base64, out));
         }
-        if let Some(notice) = self.notices.pop_front() {
-            encode(&notice, stamp, base64, out);
-            return Some(Piece::WHOLE);
-        }
-        while let Some(key) = self.schedule.next() {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                encode(&notice, stamp, base64, out);
+                return Some(Piece::WHOLE);
+            }
+            let key = self.schedule.next()?;
             match self.next_of(key) {
                 Some(Next::Message(message)) => {
                     encode(&message, stamp, base64, out);
@@ -66,7 +67,6 @@ impl Streams {
                 None => {}
             }
         }
-        None
     }
 
     /// Writes one frame, and keeps the rest for the next.
@@ -199,6 +199,13 @@ impl Streams {
                 }
                 self.allow_read(key);
                 return Some(next);
+            }
+            // An answer to a ping that found no room ends the exchange, and why comes before the end.
+            if !self.notices.is_empty() {
+                if let Some(exchange) = self.exchanges.get(&key) {
+                    self.schedule.ready(key, exchange.class(now));
+                }
+                return None;
             }
         }
     }
