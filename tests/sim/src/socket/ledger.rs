@@ -41,6 +41,8 @@ pub struct Way {
     pub bytes_heard: usize,
     /// Code and reason of the sender's own close; raw: its end.
     pub closed: Option<(u16, String)>,
+    /// Code and reason as they have arrived.
+    pub close_heard: Option<(u16, String)>,
 }
 
 impl Way {

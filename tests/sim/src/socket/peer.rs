@@ -327,6 +327,7 @@ impl Peer {
 
     fn hear_close(&mut self, close: (u16, String), ledger: &mut Ledger) {
         self.heard_close = true;
+        ledger.up.close_heard = Some(close.clone());
         if !ledger.unjudged && ledger.up.closed.as_ref() == Some(&close) {
             assert!(ledger.up.is_complete(), "a close overtakes: {ledger:?}");
         } else {

@@ -269,6 +269,7 @@ impl World {
                 self.counts.pressed += 1;
             }
             Part::Closed { code, reason } => {
+                ledger.down.close_heard = code.map(|code| (code, reason.clone()));
                 let whole = judge_end(ledger, *code, reason, stream.warned);
                 self.counts.whole += u64::from(whole);
             }
