@@ -103,11 +103,11 @@ impl Exchange {
         self.upgrading.is_some() || matches!(self.answer, Answer::Upgraded(_))
     }
 
-    pub(super) fn class(&self, now: Instant) -> Class {
+    pub(super) fn class(&self) -> Class {
         match &self.answer {
             Answer::Streamed { sent, .. } if *sent > BULK_AFTER => Class::Bulk,
             Answer::Streamed { .. } | Answer::Buffered { .. } => Class::Answer,
-            Answer::Upgraded(socket) => socket.class(now),
+            Answer::Upgraded(socket) => socket.class(),
         }
     }
 

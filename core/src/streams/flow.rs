@@ -43,7 +43,7 @@ impl Streams {
             Answer::Upgraded(_) => {}
         }
         if exchange.is_streamed() {
-            let class = exchange.class(self.now);
+            let class = exchange.class();
             self.schedule.ready(key, class);
         }
         self.allow_read(key);
@@ -72,13 +72,10 @@ impl Streams {
         match &mut exchange.answer {
             Answer::Streamed { chunks, .. } => chunks.push_back(data),
             Answer::Buffered { blocks, .. } => collect(blocks, &data),
-            Answer::Upgraded(socket) => {
-                socket.heard = now;
-                socket.push(data);
-            }
+            Answer::Upgraded(socket) => socket.push(data, now),
         }
         if !matches!(exchange.answer, Answer::Buffered { .. }) {
-            let class = exchange.class(now);
+            let class = exchange.class();
             self.schedule.ready(key, class);
         }
         self.allow_read(key);
@@ -102,7 +99,7 @@ impl Streams {
             socket.ended = true;
             let reserved = core::mem::take(&mut exchange.reserved);
             self.budget.give(Way::Answer, reserved);
-            let class = exchange.class(self.now);
+            let class = exchange.class();
             return self.schedule.ready(key, class);
         }
         self.settle(key, Ending::Complete);
@@ -131,6 +128,9 @@ impl Streams {
         if self.budget.take(Way::Answer, cost(limit)) {
             exchange.reserved = cost(limit);
             exchange.starved = false;
+            if let Answer::Upgraded(socket) = &mut exchange.answer {
+                socket.asked = self.now;
+            }
             self.outputs.push_back(Output::Read { key, limit });
         } else if exchange.is_incomplete() {
             self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));

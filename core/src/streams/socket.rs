@@ -42,6 +42,8 @@ pub(super) struct Socket {
     /// When the backend was last heard.
     pub(super) heard: Instant,
     pub(super) next_ping: Option<Instant>,
+    /// When the backend was last asked for more.
+    pub(super) asked: Instant,
     burst: u64,
     last_sent: Instant,
 }
@@ -70,10 +72,26 @@ pub(super) enum Source {
 
 impl Socket {
     pub(super) fn new(announce: Announce, source: Source, translate: bool, now: Instant) -> Self {
-        Self { announce, source, translate, ended: false, closing: false, heard: now, next_ping: None, burst: 0, last_sent: now }
+        Self {
+            announce,
+            source,
+            translate,
+            ended: false,
+            closing: false,
+            heard: now,
+            next_ping: None,
+            asked: now,
+            burst: 0,
+            last_sent: now,
+        }
     }
 
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub(super) fn push(&mut self, data: Bytes, now: Instant) {
+        self.heard = now;
+        // Quiet is a backend that has nothing to say when it is asked, not one that waits for its turn on a busy socket.
+        if self.held() == 0 && now.since(self.asked.max(self.last_sent)) > QUIET {
+            self.burst = 0;
+        }
         match &mut self.source {
             Source::WebSocket(reader) => reader.push(data),
             Source::Raw { chunks, waiting } => {
@@ -112,16 +130,12 @@ impl Socket {
 
     /// Notes that so many bytes went to the plane.
     pub(super) fn sent(&mut self, bytes: usize, now: Instant) {
-        if now.since(self.last_sent) > QUIET {
-            self.burst = 0;
-        }
         self.burst = self.burst.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.last_sent = now;
     }
 
-    pub(super) fn class(&self, now: Instant) -> Class {
-        let bulk = self.burst > BULK_AFTER && now.since(self.last_sent) <= QUIET;
-        if bulk { Class::Bulk } else { Class::Interactive }
+    pub(super) const fn class(&self) -> Class {
+        if self.burst > BULK_AFTER { Class::Bulk } else { Class::Interactive }
     }
 
     /// What the end of the connection means when nobody has said how it ended.
