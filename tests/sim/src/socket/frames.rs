@@ -12,7 +12,7 @@ impl ClientFrames {
     }
 
     /// The next frame: its opcode and its payload without the mask.
-    pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub fn take(&mut self) -> Option<(u8, Vec<u8>)> {
         let [first, second, rest @ ..] = self.bytes.as_slice() else { return None };
         assert_eq!(first & 0xf0, 0x80, "the agent sends whole frames without extensions");
         assert_eq!(second & 0x80, 0x80, "a client masks");

@@ -288,7 +288,7 @@ impl Peer {
             return;
         }
         self.frames.push(bytes);
-        while let Some((opcode, payload)) = self.frames.next() {
+        while let Some((opcode, payload)) = self.frames.take() {
             assert!(!self.heard_close, "opcode {opcode} after a close frame");
             self.frame(opcode, payload, ledger);
         }
