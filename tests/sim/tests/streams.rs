@@ -2,6 +2,7 @@
 
 use devplane::plane::{ExchangeId, Part, PlaneConfig};
 use pipeops_agent_core::streams::Limits;
+use pipeops_sim::socket::ledger::Ledger;
 use pipeops_sim::socket::script::{Entry, Last, PlaneLast, Role, Script};
 use pipeops_sim::world::{GATEWAY, World};
 
@@ -13,7 +14,13 @@ fn world(seed: u64, ceiling: usize) -> World {
 }
 
 fn open(world: &mut World, script: Script) -> ExchangeId {
-    world.upgrade(script).unwrap()
+    let Some(id) = world.upgrade(script) else { panic!("online, and no agent to ask") };
+    id
+}
+
+fn ledger(world: &World, id: ExchangeId) -> &Ledger {
+    let Some(ledger) = world.ledger(id) else { panic!("no such stream") };
+    ledger
 }
 
 fn closed(world: &World, id: ExchangeId) -> Option<(u16, String)> {
@@ -37,8 +44,8 @@ fn peace(world: &mut World) {
 fn round_trip(world: &mut World, id: ExchangeId) -> u64 {
     let start = world.now;
     world.disturb(|world| world.say(id, 20));
-    let words = world.ledger(id).unwrap().up.said.len();
-    let came = |world: &World| world.ledger(id).unwrap().down.heard < words;
+    let words = ledger(world, id).up.said.len();
+    let came = |world: &World| ledger(world, id).down.heard < words;
     assert!(world.run_while(start + 30_000, came), "an echo that never comes: {}", world.story());
     world.now - start
 }
@@ -74,7 +81,7 @@ fn a_healthy_stream_beside_twenty_backends_and_twenty_readers_that_stall() {
             Some(Part::Closed { code: Some(1013), reason }) => reason.as_str(),
             // Before the backend has answered.
             Some(Part::Abort(reason) | Part::Error(reason)) => reason.as_str(),
-            end => panic!("{end:?}, {} bytes", world.ledger(id).unwrap().up.bytes_said),
+            end => panic!("{end:?}, {} bytes", ledger(&world, id).up.bytes_said),
         };
         assert!(reason.starts_with("backpressure: ") && world.streams[&id].warned, "{reason}");
     }
@@ -103,7 +110,7 @@ fn thirty_bulk_streams_both_ways_under_a_ceiling_of_256_kib() {
         let peak = world.tunnel.streams().budget().peak();
         assert!(peak > ceiling / 2 && peak <= ceiling, "the ceiling is reached: {peak}");
         for id in ids {
-            let (stream, ledger) = (&world.streams[&id], world.ledger(id).unwrap());
+            let (stream, ledger) = (&world.streams[&id], ledger(&world, id));
             let source = ledger.script.role != Role::Echo;
             assert_eq!(stream.ended.is_some(), source, "sources end, and nobody else: {stream:?}");
             assert!(ledger.down.is_complete() && ledger.up.is_complete(), "{stream:?}");
@@ -153,7 +160,7 @@ fn code_and_reason_of_the_plane_reach_the_backend() {
             world.hang_up(second, None);
         });
         world.run_until(world.now + 1_000);
-        assert_eq!(world.ledger(first).unwrap().up.close_heard, Some((4_444, "hung up".into())));
+        assert_eq!(ledger(&world, first).up.close_heard, Some((4_444, "hung up".into())));
         assert_eq!(world.backends_open(), 1, "who does not let go is given up after ten seconds");
         world.run_until(world.now + 10_000);
         assert_eq!(world.backends_open(), 0);
@@ -169,7 +176,7 @@ fn half_an_end_of_raw_bytes_still_brings_the_whole_echo() {
         let script = Script { raw: true, talk: 40, talk_largest: 8_000, consume: 40, ..Script::new(Role::Echo) };
         let id = open(&mut world, Script { entry, plane_last: PlaneLast::CloseFrame, head_after: 500, ..script });
         world.run_until(world.now + 20_000);
-        let ledger = world.ledger(id).unwrap();
+        let ledger = ledger(&world, id);
         assert_eq!(closed(&world, id), Some((1000, String::new())));
         assert!(ledger.up.is_complete() && ledger.down.is_complete() && ledger.up.bytes_said == ledger.down.bytes_heard);
         peace(&mut world);
@@ -183,7 +190,7 @@ fn two_thousand_frames_each_way_keep_their_order() {
         let script = Script { entry, controls, talk: 2_000, talk_pause: 2, talk_largest: 300, ..Script::new(Role::Echo) };
         let id = open(&mut world, Script { plane_last: PlaneLast::CloseFrame, ..script });
         assert!(world.run_while(world.now + 120_000, |world| world.streams[&id].ended.is_none()));
-        let ledger = world.ledger(id).unwrap();
+        let ledger = ledger(&world, id);
         assert_eq!(closed(&world, id), ledger.up.closed, "code and reason come back");
         assert_eq!((ledger.up.said.len(), ledger.up.heard), (2_000, 2_000));
         assert!(ledger.down.is_complete() && (controls || ledger.down.heard == 2_000));
@@ -199,7 +206,7 @@ fn every_way_to_end_is_told_once_and_truly() {
         let mut end = |script: Script| {
             let id = open(&mut world, Script { entry, largest: 150_000, controls: true, ..script });
             world.run_until(world.now + 70_000);
-            let whole = world.ledger(id).unwrap().down.is_complete();
+            let whole = ledger(&world, id).down.is_complete();
             (world.streams[&id].ended.clone(), whole)
         };
         let (ended, whole) = end(Script { last: Last::Drop, ..Script::new(Role::Source(10)) });
