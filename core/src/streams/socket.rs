@@ -144,3 +144,28 @@ impl Socket {
         if self.is_raw() { (1000, String::new()) } else { (crate::websocket::ABNORMAL, String::new()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_turn_stays_bulk_and_who_has_nothing_to_say_does_not() {
+        let at = Instant::from_millis;
+        let source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        let mut socket = Socket::new(Announce::Nothing, source, false, at(0));
+        socket.push(Bytes::from_static(b"much"), at(0));
+        socket.sent(200_000, at(0));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.push(Bytes::from_static(b"more behind what waits"), at(1_000));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        // Nothing waits, but nobody had asked.
+        socket.asked = at(1_990);
+        socket.push(Bytes::from_static(b"at once"), at(2_000));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        socket.push(Bytes::from_static(b"a key"), at(2_100));
+        assert_eq!(socket.class(), Class::Interactive);
+    }
+}
