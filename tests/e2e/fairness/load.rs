@@ -12,14 +12,13 @@ use devplane::{AnswerStream, AppRoute, Service};
 use serde_json::json;
 
 use crate::backend::{Backend, Peer};
-use crate::rig::{Rig, head};
+use crate::rig::{PATIENCE, Rig, head};
 use crate::site::{NAMESPACE, SERVICE, Site, aim, put_service};
+use crate::socket::BINARY;
 
 const DEAF: &str = "deaf";
-/// More than all buffers on the way of one stream hold.
-const FLOOD: usize = 64 << 20;
-/// What a plane usually sends at once.
-const PIECE: usize = 32 << 10;
+/// Small, because a round trip must not wait for what the plane itself has still to send.
+const PIECE: usize = 2 << 10;
 
 /// Clients of the plane that ask for a download and read nothing of it. They are held by what is returned.
 pub(crate) fn clients_that_do_not_read(site: &Site, count: usize, query: &str) -> Vec<TcpStream> {
@@ -36,13 +35,6 @@ pub(crate) fn clients_that_do_not_read(site: &Site, count: usize, query: &str) -
         .collect()
 }
 
-/// How a flood ended.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Outcome {
-    pub(crate) told: bool,
-    pub(crate) reason: String,
-}
-
 /// A service that reads heads and no more.
 pub(crate) fn deaf(rig: &Rig) -> Backend {
     let backend = Backend::narrow();
@@ -50,40 +42,58 @@ pub(crate) fn deaf(rig: &Rig) -> Backend {
     backend
 }
 
-/// Opens an exchange with a service that does not read, and gives its end, which is to be kept.
-#[track_caller]
-pub(crate) fn open_deaf(site: &Site, backend: &Backend, websocket: bool) -> (AnswerStream, Peer) {
-    let port = backend.addr().port();
-    if websocket {
+/// An exchange with a service that does not read.
+pub(crate) struct Deaf {
+    stream: AnswerStream,
+    peer: Peer,
+    websocket: bool,
+    over: bool,
+}
+
+impl Deaf {
+    /// A WebSocket, or an upload.
+    #[track_caller]
+    pub(crate) fn open(site: &Site, backend: &Backend, websocket: bool) -> Self {
+        let port = backend.addr().port();
+        if !websocket {
+            let request = ProxyRequest { body: Body::Chunked, ..crate::rig::bare("POST", "/") };
+            let stream = site.rig.open(aim(request, DEAF, port));
+            return Self { stream, peer: backend.accept(), websocket, over: false };
+        }
         let mut stream = site.rig.open(aim(ProxyRequest::websocket("/"), DEAF, port));
         let mut peer = backend.accept();
         peer.upgrade(None);
         assert_eq!(head(&mut stream), 101);
-        return (stream, peer);
+        Self { stream, peer, websocket, over: false }
     }
-    let request = ProxyRequest { body: Body::Chunked, ..crate::rig::bare("POST", "/") };
-    (site.rig.open(aim(request, DEAF, port)), backend.accept())
-}
 
-/// Sends to a backend that does not read until the agent has had enough.
-pub(crate) fn flood(site: &Site, mut stream: AnswerStream, websocket: bool) -> Outcome {
-    let plane = &site.rig.bed.plane;
-    let exchange = stream.exchange();
-    let sent = (0..FLOOD / PIECE).try_for_each(|_| {
-        if websocket { plane.send_frame(exchange, 2, vec![7; PIECE]) } else { plane.body_chunk(exchange, vec![7; PIECE]) }
-    });
-    assert!(sent.is_err(), "the agent takes everything");
-    let mut told = false;
-    loop {
-        match stream.next_within(crate::rig::PATIENCE) {
-            Some(Part::Backpressure(_)) => told = true,
-            Some(Part::Closed { code, reason }) => {
-                assert_eq!(code, Some(1013));
-                return Outcome { told, reason };
+    /// Sends one more piece. False when the agent has had enough.
+    pub(crate) fn feed(&mut self, site: &Site) -> bool {
+        let (plane, exchange) = (&site.rig.bed.plane, self.stream.exchange());
+        let piece = vec![7; PIECE];
+        let sent = if self.websocket { plane.send_frame(exchange, BINARY, piece) } else { plane.body_chunk(exchange, piece) };
+        self.over |= sent.is_err();
+        !self.over
+    }
+
+    /// That it ended with a reason, and its connection with it.
+    #[track_caller]
+    pub(crate) fn ended_with_a_reason(mut self) {
+        let mut next = || self.stream.next_within(PATIENCE);
+        let reason = if self.websocket {
+            assert_eq!(next(), Some(Part::Backpressure("channel_full".into())));
+            match next() {
+                Some(Part::Closed { code: Some(1013), reason }) => reason,
+                other => panic!("{other:?}"),
             }
-            Some(Part::Abort(reason)) => return Outcome { told, reason },
-            other => panic!("{other:?}"),
-        }
+        } else {
+            match next() {
+                Some(Part::Abort(reason)) => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(reason.starts_with("backpressure: "), "{reason}");
+        assert!(self.peer.ends(), "the connection to a backend that did not read is left open");
     }
 }
 
@@ -100,7 +110,7 @@ pub(crate) fn download<'scope>(
             let mut stream = site.rig.open(site.get("/download").query(query));
             assert_eq!(head(&mut stream), 200);
             let mut length = 0;
-            while let Some(Part::Chunk(bytes)) = stream.next_within(crate::rig::PATIENCE) {
+            while let Some(Part::Chunk(bytes)) = stream.next_within(PATIENCE) {
                 assert_eq!(mismatch(length, &bytes), None);
                 length += u64::try_from(bytes.len()).unwrap();
             }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rig::Rig;
 use crate::socket::Socket;
 
 #[derive(Default)]
@@ -12,23 +11,15 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// One round trip, and now and then a ping.
+    /// The answer to a ping, for which everything sent before has to be dealt with; then one round trip.
     #[track_caller]
     pub(crate) fn beat(&mut self, socket: &mut Socket<'_>) {
-        let number = self.round_trips.len();
         let started = Instant::now();
-        socket.round_trip(&format!("beat {number}"));
-        self.round_trips.push(started.elapsed());
-        if number.is_multiple_of(20) {
-            self.ping(socket.rig);
-        }
-    }
-
-    #[track_caller]
-    fn ping(&mut self, rig: &Rig) {
-        let started = Instant::now();
-        rig.settle();
-        self.pings.push(started.elapsed());
+        socket.rig.settle();
+        let settled = Instant::now();
+        socket.round_trip(&format!("beat {}", self.count()));
+        self.round_trips.push(settled.elapsed());
+        self.pings.push(settled - started);
     }
 
     pub(crate) fn count(&self) -> usize {
