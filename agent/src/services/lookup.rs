@@ -1,6 +1,7 @@
 //! Where a service is.
 
 use std::net::IpAddr;
+use std::pin::pin;
 
 use hyper::Method;
 use miniserde::json::{self, Array, Number, Object, Value};
@@ -71,11 +72,23 @@ async fn get(client: &OwnClient, path: &str) -> Option<Object> {
 async fn resolve(namespace: &str, name: &str, port: u16) -> Result<Found, UpstreamError> {
     const UNKNOWN: UpstreamError = UpstreamError::Unreachable("the service's name cannot be resolved");
     let search = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    // The dot at the end keeps the search list of this machine out of it.
-    let host = format!("{name}.{namespace}.svc.{}.", cluster_domain(&search));
-    let found = tokio::net::lookup_host((host.as_str(), port)).await.map_err(|_| UNKNOWN)?;
-    let addresses: Vec<IpAddr> = found.take(MOST).map(|address| address.ip()).collect();
+    let host = format!("{name}.{namespace}.svc.{}", cluster_domain(&search));
+    // The dot at the end keeps the search list of this machine out of it, and with it questions that no server can answer; without
+    // the dot, files of hosts know the name as well. Whichever is found first is it.
+    let dotted = format!("{host}.");
+    let mut exact = pin!(addresses(&dotted, port));
+    let mut lenient = pin!(addresses(&host, port));
+    let addresses = tokio::select! {
+        found = &mut exact => if found.is_empty() { lenient.await } else { found },
+        found = &mut lenient => if found.is_empty() { exact.await } else { found },
+    };
     if addresses.is_empty() { Err(UNKNOWN) } else { Ok(Found { place: Place::Resolved(addresses), port, secure: port == 443 }) }
+}
+
+/// What a name resolves to; nothing where it does not.
+async fn addresses(host: &str, port: u16) -> Vec<IpAddr> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    found.into_iter().flatten().take(MOST).map(|address| address.ip()).collect()
 }
 
 /// What stands behind `svc.` in the search list, as kubelet writes it.
