@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 use hyper::Method;
 use miniserde::json::{self, Array, Number, Object, Value};
@@ -12,6 +13,9 @@ use crate::cluster::OwnClient;
 
 /// The most addresses of one service that are looked at.
 const MOST: usize = 16;
+
+/// For DNS to contradict the API server.
+const DOUBTFUL: Duration = Duration::from_millis(1500);
 
 /// What was found out about one port of a service.
 #[derive(Debug, PartialEq)]
@@ -37,7 +41,7 @@ pub(super) enum Place {
 pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: u16) -> Result<Found, UpstreamError> {
     let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
     match get(client, &path).await {
-        Some(service) => match read_service(&service, port)? {
+        Told::Object(service) => match read_service(&service, port)? {
             Service::At(found) => Ok(found),
             Service::Headless { port_name, secure } => {
                 let path = format!(
@@ -50,20 +54,37 @@ pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: 
                 Ok(Found { place: Place::Pods(addresses), port, secure })
             }
         },
-        None => resolve(namespace, name, port).await,
+        // Names that only DNS knows are rare, and where there is no DNS nobody should wait for it.
+        Told::Absent => match tokio::time::timeout(DOUBTFUL, resolve(namespace, name, port)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(_)) | Err(_) => Err(UpstreamError::Unreachable("there is no such service")),
+        },
+        Told::Nothing => resolve(namespace, name, port).await,
     }
 }
 
-async fn get(client: &OwnClient, path: &str) -> Option<Object> {
+/// What the API server says about an object.
+enum Told {
+    Object(Object),
+    /// There is none.
+    Absent,
+    /// It does not say.
+    Nothing,
+}
+
+async fn get(client: &OwnClient, path: &str) -> Told {
     match client.request(Method::GET, path, None).await {
-        Ok(answer) if answer.status == 200 => json::from_str(core::str::from_utf8(&answer.body).ok()?).ok(),
+        Ok(answer) if answer.status == 200 => {
+            let text = core::str::from_utf8(&answer.body).unwrap_or_default();
+            json::from_str(text).map_or(Told::Nothing, Told::Object)
+        }
         Ok(answer) => {
             log::debug!(path = path, status = answer.status; "The API server does not tell where a service is");
-            None
+            if answer.status == 404 { Told::Absent } else { Told::Nothing }
         }
         Err(error) => {
             log::debug!(path = path, error = error.to_string(); "The API server does not tell where a service is");
-            None
+            Told::Nothing
         }
     }
 }
