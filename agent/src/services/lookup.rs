@@ -47,8 +47,9 @@ pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: 
                 let path = format!(
                     "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}&limit=16"
                 );
-                let slices =
-                    get(client, &path).await.ok_or(UpstreamError::Unreachable("the service's endpoints are not known"))?;
+                let Told::Object(slices) = get(client, &path).await else {
+                    return Err(UpstreamError::Unreachable("the service's endpoints are not known"));
+                };
                 let (addresses, port) =
                     read_slices(&slices, &port_name).ok_or(UpstreamError::Unreachable("the service has no endpoint"))?;
                 Ok(Found { place: Place::Pods(addresses), port, secure })
