@@ -35,6 +35,11 @@ use arguments::{Arguments, Command, UsageError};
 use config::{Config, ConfigError, Disk, Features, ProcessEnvironment};
 use log::{debug, error, info, warn};
 
+/// musl's own gives the memory of every large message back to the kernel and fetches it again for the next one.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// What this build contains.
 const FEATURES: Features = Features { ingress_sync: false };
 

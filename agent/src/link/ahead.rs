@@ -14,14 +14,14 @@ const READ: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
     stream: TcpStream,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
+    /// What of it has been given on.
     start: usize,
-    end: usize,
 }
 
 impl ReadAhead {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: Box::default(), start: 0, end: 0 }
+        Self { stream, buffer: Vec::new(), start: 0 }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -30,7 +30,7 @@ impl ReadAhead {
 
     /// Moves what is here on; true when there was something.
     fn give(&mut self, to: &mut ReadBuf<'_>) -> bool {
-        let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let waiting = self.buffer.get(self.start..).unwrap_or_default();
         let count = waiting.len().min(to.remaining());
         to.put_slice(waiting.get(..count).unwrap_or_default());
         self.start += count;
@@ -48,17 +48,16 @@ impl AsyncRead for ReadAhead {
             match this.stream.poll_read_ready(context) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => {
-                    this.buffer = Box::default();
-                    (this.start, this.end) = (0, 0);
+                    this.buffer = Vec::new();
+                    this.start = 0;
                     return Poll::Pending;
                 }
             }
-            if this.buffer.is_empty() {
-                this.buffer = vec![0; READ].into_boxed_slice();
-            }
-            match this.stream.try_read(&mut this.buffer) {
-                Ok(count) => {
-                    (this.start, this.end) = (0, count);
+            this.buffer.clear();
+            this.buffer.reserve(READ);
+            this.start = 0;
+            match this.stream.try_read_buf(&mut this.buffer) {
+                Ok(_) => {
                     this.give(to);
                     return Poll::Ready(Ok(()));
                 }
