@@ -32,8 +32,8 @@ checks() {
     check exec-cancelled exec_cancelled
     check attach attach
     check cp cp_tree
-    check port-forward-100 forward_tcp websocket
-    check port-forward-spdy-100 forward_tcp spdy
+    check port-forward-100 forward_tcp websocket get
+    check port-forward-spdy-100 forward_tcp spdy create
     check port-forward-service forward_service
     check kubectl-proxy kubectl_proxy
     check service service
@@ -41,6 +41,7 @@ checks() {
     check logs-rotated rotated_log
     check exec-38-s long_exec_ended
     check exec-identity exec_identity
+    check nothing-refused nothing_refused
     start_follower
 }
 
@@ -94,6 +95,11 @@ logs_cancelled() {
     wait_until 2 audit_reaches 1 ResponseComplete "${follows[@]}" || fail "2 s after kubectl was killed the stream is still open at the API server"
     closed=$(audit_lines ResponseComplete "${follows[@]}" | tail -n 1 | audit_micros)
     echo "$(((closed - killed) / 1000)) ms"
+}
+
+# The agent's policy allows what RBAC allows. kubectl may go on in silence where it does not.
+nothing_refused() {
+    ! grep -m 1 "Refused a request" "$work/agent.log" || fail "the agent refused it"
 }
 
 start_follower() {
