@@ -12,6 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::link::ahead::ReadAhead;
 use crate::link::socket::Socket;
 
 /// The most addresses of one name that are tried.
@@ -20,6 +21,10 @@ const MAX_ADDRESSES: usize = 8;
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 /// How long bytes may be on their way without an acknowledgement before the kernel gives the connection up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// The most bytes that the kernel takes without sending them. What waits there cannot be overtaken by what is more urgent; on a slow
+/// line its own limit is seconds long.
+const UNSENT: u32 = 64 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -69,7 +74,8 @@ impl Remote {
         let Some((config, name)) = &self.tls else { return Ok(Socket::Plain(stream)) };
         let name = name.as_ref().unwrap_or(&self.host);
         let server = ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name.clone()))?;
-        let stream = TlsConnector::from(config.clone()).connect(server, stream).await.map_err(ConnectError::Tls)?;
+        let stream =
+            TlsConnector::from(config.clone()).connect(server, ReadAhead::new(stream)).await.map_err(ConnectError::Tls)?;
         Ok(Socket::Tls(Box::new(stream)))
     }
 
@@ -110,4 +116,5 @@ fn set_options(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }

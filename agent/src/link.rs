@@ -3,6 +3,7 @@
 //! Owns the buffers of the connection and when they are filled and emptied. Does not own what is in the messages, and never waits
 //! for anything but the network.
 
+pub(crate) mod ahead;
 mod frame;
 mod pipe;
 pub(crate) mod socket;

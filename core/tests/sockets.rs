@@ -317,3 +317,37 @@ fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
     let sent = rig.sent();
     assert_eq!((sent.len(), sent[0]["payload"]["code"].as_u64()), (1, Some(1006)));
 }
+
+#[test]
+fn b47_why_comes_before_the_end_where_it_is_an_answer_to_a_ping_that_finds_no_room() {
+    let mut rig = Rig::with_ceiling(64 * 1024);
+    rig.plane(&start("s", EXEC, "v4.channel.k8s.io"));
+    let key = rig.opened().key;
+    rig.upgraded(key, "v4.channel.k8s.io");
+    rig.plane(&rig::ws_data("s", &[&[2][..], &[7; 24_400]].concat()));
+    rig.data(key, &server_frame(0x89, &[0; 100]));
+    let sent = rig.sent();
+    let kinds: Vec<_> = sent.iter().map(|message| message["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["backpressure", "proxy_websocket_close"]);
+}
+
+#[test]
+fn half_a_message_waits_for_room_while_something_is_on_its_way_out() {
+    let mut rig = Rig::with_ceiling(64 * 1024);
+    let (full, half) = (rig.open_exec("full", ""), rig.open_exec("half", ""));
+    let frame = |payload: usize, here: usize| {
+        let [.., high, low] = payload.to_be_bytes();
+        [&[0x82, 126, high, low][..], &vec![7; here - 4]].concat()
+    };
+    let mut given = 4 * 1024;
+    while given > 0 {
+        rig.data(full, &frame(given - 4, given));
+        given = rig.reads().into_iter().filter(|(key, _)| *key == full).map(|(_, limit)| limit).sum();
+    }
+    rig.data(half, &frame(6_000, 4 * 1024));
+    let sent = rig.sent();
+    assert!(sent.iter().all(|message| message["type"] == "proxy_websocket_data" && message["request_id"] == "full"));
+    assert!(rig.reads().iter().any(|(key, _)| *key == half), "its turn has come");
+    rig.data(half, &[7; 6_004 - 4 * 1024]);
+    assert_eq!(rig::bytes_of(&rig.sent()[0]).len(), 6_001);
+}

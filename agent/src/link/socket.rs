@@ -8,11 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::ahead::ReadAhead;
+
 /// The stream. TLS is boxed: it is two kilobytes larger than TCP.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead>>),
 }
 
 impl Socket {
@@ -20,7 +22,7 @@ impl Socket {
     pub(crate) fn local_address(&self) -> Option<std::net::IpAddr> {
         let stream = match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.get_ref().0.stream(),
         };
         stream.local_addr().ok().map(|address| address.ip())
     }

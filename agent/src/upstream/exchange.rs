@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
 use hyper::{Method, Request, Response};
 use pipeops_agent_core::message::Header;
 use pipeops_agent_core::streams::{Body, Input, Open, Target, UpstreamError};
@@ -201,6 +201,10 @@ fn request(open: &Open, body: RequestBody, pool: &Pool) -> Result<Request<Reques
         let name = HeaderName::try_from(header.name.as_str()).map_err(|_| INVALID)?;
         let value = HeaderValue::try_from(header.value.as_str()).map_err(|_| INVALID)?;
         headers.append(name, value);
+    }
+    // Methods that usually bring a body say when there is none (RFC 9110, section 8.6): some servers insist on it.
+    if open.body == Body::None && !open.upgrade && matches!(open.method.as_str(), "POST" | "PUT" | "PATCH") {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !headers.contains_key(HOST) {
         headers.insert(HOST, HeaderValue::try_from(pool.authority()).map_err(|_| INVALID)?);

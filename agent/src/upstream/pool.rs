@@ -176,7 +176,8 @@ impl Lease {
         // The connection has to notice the change before it lets go.
         self.while_driven(core::future::ready(())).await;
         let parts = Pin::into_inner(self.connection).into_parts();
-        (parts.io.into_socket(), parts.read_buf)
+        // Copied, because even an empty slice would keep the whole buffer of the HTTP connection for as long as this one lasts.
+        (parts.io.into_socket(), Bytes::copy_from_slice(&parts.read_buf))
     }
 
     /// Whether the connection can take a request now.

@@ -56,7 +56,7 @@ impl Streams {
         }
         exchange.answer = Answer::Upgraded(alloc::boxed::Box::new(socket));
         exchange.next_read = FIRST_READ.min(most);
-        let class = exchange.class(now);
+        let class = exchange.class();
         self.schedule.ready(key, class);
         // What came before the answer goes on in its order.
         let waited: usize = early.iter().map(|(_, data)| cost(data.len())).sum();

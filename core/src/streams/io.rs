@@ -190,8 +190,6 @@ pub enum UpstreamError {
     NotUpgraded(u16),
     /// The request carries no single credential.
     Unauthorized,
-    /// This version cannot do it.
-    Unsupported(&'static str),
     /// The agent is ending.
     ShuttingDown,
 }
@@ -211,7 +209,6 @@ impl UpstreamError {
             Self::TooLarge => "too_large",
             Self::NotUpgraded(_) => "not_upgraded",
             Self::Unauthorized => "unauthorized",
-            Self::Unsupported(_) => "unsupported",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -222,7 +219,7 @@ impl UpstreamError {
         match self {
             Self::Unreachable(_) | Self::Broken(_) | Self::NotUpgraded(_) => 1006,
             Self::Deadline | Self::Denied(_) | Self::Unauthorized => 1008,
-            Self::BadRequest(_) | Self::Unsupported(_) => 1002,
+            Self::BadRequest(_) => 1002,
             Self::Overloaded(_) | Self::Backpressure => 1013,
             Self::TooLarge => 1009,
             Self::ShuttingDown => 1001,
@@ -234,11 +231,9 @@ impl fmt::Display for UpstreamError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.class())?;
         match self {
-            Self::Unreachable(text)
-            | Self::Broken(text)
-            | Self::BadRequest(text)
-            | Self::Overloaded(text)
-            | Self::Unsupported(text) => formatter.write_str(text),
+            Self::Unreachable(text) | Self::Broken(text) | Self::BadRequest(text) | Self::Overloaded(text) => {
+                formatter.write_str(text)
+            }
             Self::Deadline => formatter.write_str("the exchange took longer than it may"),
             Self::Denied(refusal) => write!(formatter, "{refusal} (rule {}) (status: 403)", refusal.rule()),
             Self::Backpressure => formatter.write_str("the backend does not take what is sent to it as fast as it comes"),

@@ -21,7 +21,12 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let streams = Streams::new(Limits::default(), Policy::default(), 7, Base64::PORTABLE);
+        Self::with_ceiling(Limits::default().ceiling)
+    }
+
+    pub(crate) fn with_ceiling(ceiling: usize) -> Self {
+        let limits = Limits { ceiling, ..Limits::default() };
+        let streams = Streams::new(limits, Policy::default(), 7, Base64::PORTABLE);
         Self { streams, now: 0, wall: VecDeque::new(), fed: Vec::new() }
     }
 
@@ -57,6 +62,15 @@ impl Rig {
 
     pub(crate) fn outputs(&mut self) -> Vec<Output> {
         self.wall.drain(..).collect()
+    }
+
+    /// The permissions to read that were given since the last look.
+    pub(crate) fn reads(&mut self) -> Vec<(Key, usize)> {
+        let read = |output| match output {
+            Output::Read { key, limit } => Some((key, limit)),
+            _ => None,
+        };
+        self.outputs().into_iter().filter_map(read).collect()
     }
 
     pub(crate) fn opened(&mut self) -> Open {

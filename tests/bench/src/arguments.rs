@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lexopt::prelude::{Long, Short};
+use lexopt::prelude::{Long, Short, ValueExt as _};
 
 pub(crate) const HELP: &str = "\
 Measures an agent between a control plane and a Kubernetes API that it starts itself. Judge CPU, not time.
@@ -12,7 +12,9 @@ Measures an agent between a control plane and a Kubernetes API that it starts it
 Usage: pipeops-bench [OPTIONS]
 
   --agent PATH  the agent's binary                    (target/release/pipeops-agent)
-  --quick       idle for 10 s, load for 1 s at a time (60 s, 2 s)
+  --quick       everything shorter: idle for 4 s instead of 60 s, load for 0.3 s at a time instead of 2 s, transfers of
+                16 MiB instead of 256 MiB, each three times instead of five
+  --only PART   basics, transfers, echo or sockets; more than once for several
   --json FILE   write the figures there as well
   --help, -h
 
@@ -26,12 +28,44 @@ pub(crate) enum Wish {
     Measure(Arguments),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Portion {
+    /// Start, rest, reconnections, single requests.
+    Basics,
+    Transfers,
+    Echo,
+    Sockets,
+}
+
+impl Portion {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "basics" => Some(Self::Basics),
+            "transfers" => Some(Self::Transfers),
+            "echo" => Some(Self::Echo),
+            "sockets" => Some(Self::Sockets),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) agent: PathBuf,
     pub(crate) idle: Duration,
     pub(crate) load: Duration,
+    /// Bytes of one transfer.
+    pub(crate) transfer: usize,
+    pub(crate) rounds: usize,
+    /// Empty for all.
+    only: Vec<Portion>,
     pub(crate) json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn want(&self, portion: Portion) -> bool {
+        self.only.is_empty() || self.only.contains(&portion)
+    }
 }
 
 /// Reads the command line, the program's name left out.
@@ -41,16 +75,26 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Wish, le
         agent: PathBuf::from("target/release/pipeops-agent"),
         idle: Duration::from_secs(60),
         load: Duration::from_secs(2),
+        transfer: 256 << 20,
+        rounds: 5,
+        only: Vec::new(),
         json: None,
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Wish::Help),
             Long("agent") => arguments.agent = parser.value()?.into(),
+            Long("only") => {
+                let name = parser.value()?.string()?;
+                let portion = Portion::named(&name).ok_or_else(|| format!("there is no part {name}"))?;
+                arguments.only.push(portion);
+            }
             Long("json") => arguments.json = Some(parser.value()?.into()),
             Long("quick") => {
-                arguments.idle = Duration::from_secs(10);
-                arguments.load = Duration::from_secs(1);
+                arguments.idle = Duration::from_secs(4);
+                arguments.load = Duration::from_millis(300);
+                arguments.transfer = 16 << 20;
+                arguments.rounds = 3;
             }
             Long(_) | Short(_) | lexopt::Arg::Value(_) => return Err(argument.unexpected()),
         }
@@ -66,8 +110,12 @@ mod tests {
     fn quick_shortens_and_nonsense_is_refused() {
         let read = |words: &[&str]| read(words.iter().map(OsString::from));
         let Ok(Wish::Measure(arguments)) = read(&["--quick", "--agent", "a"]) else { panic!("refused") };
-        assert_eq!(arguments.idle, Duration::from_secs(10));
+        assert_eq!(arguments.idle, Duration::from_secs(4));
         assert_eq!(arguments.agent, PathBuf::from("a"));
+        assert!(arguments.want(Portion::Echo));
+        let Ok(Wish::Measure(arguments)) = read(&["--only", "echo"]) else { panic!("refused") };
+        assert!(arguments.want(Portion::Echo) && !arguments.want(Portion::Basics));
+        assert!(read(&["--only", "all"]).is_err());
         assert!(read(&["--slow"]).is_err() && read(&["x"]).is_err());
     }
 }

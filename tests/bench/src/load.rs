@@ -51,13 +51,19 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(index).copied().unwrap_or_default()
 }
 
+/// Of the middle two the lower.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+}
+
 /// Exact up to 2^53.
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "figures of a few digits")]
 pub(crate) fn count(number: usize) -> f64 {
     number as f64
 }
 
-fn ratio(over: f64, under: f64) -> f64 {
+pub(crate) fn ratio(over: f64, under: f64) -> f64 {
     if under > 0.0 { over / under } else { 0.0 }
 }
 
@@ -112,5 +118,6 @@ mod tests {
         assert_eq!(percentile(&list, 99), Duration::from_millis(198));
         assert_eq!(percentile(&list, 100), Duration::from_millis(200));
         assert_eq!(percentile(&[], 99), Duration::ZERO);
+        assert!(median(vec![3.0, 1.0, 2.0]).total_cmp(&2.0).is_eq());
     }
 }

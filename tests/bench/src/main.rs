@@ -7,10 +7,17 @@
 
 mod agent;
 mod arguments;
+mod backend;
+mod bulk;
 mod client;
+mod direct;
+mod echo;
+mod freight;
 mod load;
 mod process;
 mod report;
+mod sockets;
+mod transfer;
 mod world;
 
 use std::fmt;
@@ -20,10 +27,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::Agent;
-use arguments::{Arguments, HELP, Wish};
+use arguments::{Arguments, HELP, Portion, Wish};
+use backend::Backend;
 use client::Client;
 use load::{count, percentile};
 use report::{Report, line};
+use transfer::Ways;
 use world::{LARGE, LARGE_SIZE, SMALL, SMALL_SIZE, World};
 
 const STARTS: usize = 7;
@@ -72,13 +81,10 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     let mut report = Report::default();
     let world = World::start()?;
     size(&binary, &world, &mut report)?;
-    let home = starts(&binary, &world, &mut report).await?;
-    let agent = Agent::start(&binary, &home, &world.plane).await?;
-    idle(&agent, arguments.idle, &mut report).await?;
-    reconnects(&agent, &mut report).await?;
-    small(&world, &agent, arguments.load, &mut report).await?;
-    large(&world, &agent, arguments.load, &mut report).await?;
-    agent.stop().await?;
+    if arguments.want(Portion::Basics) {
+        basics(&binary, &world, arguments, &mut report).await?;
+    }
+    through(&binary, &world, arguments, &mut report).await?;
     let violations = world.plane.plane().violations().await.map_err(Failure::of("control plane"))?;
     report.figure("protocol violations seen by the plane", count(violations.len()), "", "0");
     for violation in violations.iter().take(5) {
@@ -88,6 +94,46 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
         report.write(path)?;
     }
     Ok(report.verdict())
+}
+
+async fn basics(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    let home = starts(binary, world, report).await?;
+    let agent = Agent::start(binary, &home, &world.plane).await?;
+    idle(&agent, arguments.idle, report).await?;
+    reconnects(&agent, report).await?;
+    small(world, &agent, arguments.load, report).await?;
+    large(world, &agent, arguments.load, report).await?;
+    agent.stop().await
+}
+
+/// What an agent carries that is more than a small request. Memory is measured of agents that have done nothing else.
+async fn through(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    if arguments.want(Portion::Transfers) || arguments.want(Portion::Echo) {
+        let (agent, mut ways) = way(binary, world, "transfers", true).await?;
+        if arguments.want(Portion::Transfers) {
+            transfer::measure(&mut ways, &agent, arguments.transfer, arguments.rounds, report).await?;
+        }
+        if arguments.want(Portion::Echo) {
+            echo::measure(&ways, agent.process, arguments.load, arguments.rounds, report).await?;
+        }
+        agent.stop().await?;
+    }
+    if arguments.want(Portion::Sockets) {
+        for (name, tls) in [("plain", false), ("tls", true)] {
+            let (agent, ways) = way(binary, world, name, tls).await?;
+            sockets::measure(&ways, &agent, report).await?;
+            agent.stop().await?;
+        }
+    }
+    Ok(())
+}
+
+/// A backend, an agent before it, and the ways there.
+async fn way(binary: &Path, world: &World, name: &str, tls: bool) -> Result<(Agent, Ways), Failure> {
+    let backend = Backend::start(tls)?;
+    let home = world.new_home_before(name, &backend)?;
+    let agent = Agent::start(binary, &home, &world.plane).await?;
+    Ok((agent, Ways::new(world, backend).await?))
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -66,6 +66,13 @@ impl Process {
             .ok_or_else(|| Failure("no thread's status can be read".into()))
     }
 
+    /// CPU time of the calling thread, where the kernel counts it.
+    pub(crate) fn own_thread() -> Duration {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let nanoseconds = text.split_ascii_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        Duration::from_nanos(nanoseconds)
+    }
+
     fn each_thread(self, file: &str, value: impl Fn(&str) -> Option<u64>) -> Option<u64> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.0)).ok()? {
@@ -79,11 +86,26 @@ impl Process {
 
     /// Bytes that its open TCP connections have carried in both directions, if `ss` can tell.
     pub(crate) fn bytes_on_the_wire(self) -> Option<u64> {
-        let output = Command::new("ss").args(["-Htinp"]).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let sum = wire_bytes(&text, self.0);
+        let sum = wire_bytes(&connections()?, self.0);
         (sum > 0).then_some(sum)
     }
+
+    /// Bytes that wait in the kernel behind its fullest connection, if `ss` can tell.
+    pub(crate) fn send_queue(self) -> Option<u64> {
+        longest_send_queue(&connections()?, self.0)
+    }
+}
+
+fn connections() -> Option<String> {
+    let output = Command::new("ss").args(["-Htinp"]).output().ok()?;
+    String::from_utf8(output.stdout).ok()
+}
+
+/// What waits to be sent on the connection on which most waits.
+fn longest_send_queue(text: &str, process: u32) -> Option<u64> {
+    let owner = format!("pid={process},");
+    let own = text.lines().filter(|line| !line.starts_with(char::is_whitespace) && line.contains(&owner));
+    own.filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse().ok()).max()
 }
 
 /// The number after a name at the beginning of a line.
@@ -139,6 +161,9 @@ mod tests {
         let text = "ESTAB 0 0 a b users:((\"x\",pid=12,fd=9))\n\t cubic bytes_sent:5 bytes_acked:9 bytes_received:7\n\
                     ESTAB 0 0 a b users:((\"y\",pid=123,fd=9))\n\t bytes_sent:1000\n";
         assert_eq!(wire_bytes(text, 12), 12);
+        let text = "ESTAB 0 5 a b users:((\"x\",pid=12,fd=9))\n\t cubic\nESTAB 1 7 a b users:((\"x\",pid=12,fd=8))\n\
+                    ESTAB 0 9 a b users:((\"y\",pid=123,fd=9))\n";
+        assert_eq!(longest_send_queue(text, 12), Some(7));
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Report {
     pub(crate) fn figure(&mut self, name: &str, value: f64, unit: &str, goal: &str) {
         let digits = if value >= 100.0 { 0 } else { 2 };
         let goal_text = if goal.is_empty() { String::new() } else { format!("   goal {goal}") };
-        line(&format!("{name:<52} {value:>10.digits$} {unit:<7}{goal_text}"));
+        line(&format!("{name:<66} {value:>10.digits$} {unit:<7}{goal_text}"));
         let rounded = (value * 1000.0).round() / 1000.0;
         self.figures.insert(name.into(), json!({"value": rounded, "unit": unit, "goal": goal}));
     }

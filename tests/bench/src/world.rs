@@ -7,7 +7,6 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use devkube::{DevKube, Token};
 use devplane::{DevPlane, DevPlaneHandle, Identity, Options};
 use serde_json::json;
@@ -15,12 +14,17 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::Failure;
+use crate::backend::Backend;
+use crate::freight::noise;
 
 /// Paths of the two answers.
 pub(crate) const SMALL: &str = "/api/v1/bench/small";
 pub(crate) const LARGE: &str = "/api/v1/bench/large";
 pub(crate) const SMALL_SIZE: usize = 1024;
 pub(crate) const LARGE_SIZE: usize = 10_000_000;
+
+/// Room for all idle WebSockets.
+const EXCHANGES: usize = 1024;
 
 /// The token of requests through the plane and of direct ones.
 const USER: &str = "bench-user";
@@ -46,16 +50,7 @@ impl World {
         let kube_ca = identity.ca_pem.clone();
         let (kube, stop, thread) = start_kube(identity)?;
         let kubeconfig = files.path().join("kubeconfig");
-        // JSON is YAML.
-        let text = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
-            "clusters": [{"name": "bench", "cluster": {
-                "server": format!("https://{kube}"), "certificate-authority-data": STANDARD.encode(&kube_ca),
-            }}],
-            "users": [{"name": "agent", "user": {"token": AGENT}}],
-            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "agent"}}],
-        });
-        fs::write(&kubeconfig, text.to_string()).map_err(Failure::of("kubeconfig"))?;
+        write_kubeconfig(&kubeconfig, &format!("https://{kube}"), Some(&kube_ca))?;
         Ok(Self { plane: Arc::new(plane), kube, kube_ca, files, kubeconfig, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -71,6 +66,17 @@ impl World {
 
     /// A new folder for an agent, with a configuration in it and no state.
     pub(crate) fn new_home(&self, name: &str) -> Result<PathBuf, Failure> {
+        self.home(name, &self.kubeconfig, json!({}))
+    }
+
+    /// The same, for an agent whose Kubernetes API is a backend.
+    pub(crate) fn new_home_before(&self, name: &str, backend: &Backend) -> Result<PathBuf, Failure> {
+        let kubeconfig = self.file(&format!("{name}.kubeconfig"));
+        write_kubeconfig(&kubeconfig, &backend.url(), backend.ca.as_deref())?;
+        self.home(name, &kubeconfig, json!({"max_exchanges": EXCHANGES}))
+    }
+
+    fn home(&self, name: &str, kubeconfig: &Path, limits: serde_json::Value) -> Result<PathBuf, Failure> {
         let home = self.files.path().join(name);
         fs::create_dir(&home).map_err(Failure::of("agent's folder"))?;
         let config = json!({
@@ -79,13 +85,29 @@ impl World {
                 "tls": {"ca_file": self.plane.ca_file()},
             },
             "agent": {"cluster_name": "bench", "state_dir": &home, "port": 0},
-            "kubernetes": {"kubeconfig": &self.kubeconfig},
+            "kubernetes": {"kubeconfig": kubeconfig},
+            "limits": limits,
             // Fifty reconnections are to be measured, not the waits between them.
             "timeouts": {"websocket_reconnect": "10ms", "websocket_reconnect_max": "50ms"},
         });
         fs::write(config_of(&home), config.to_string()).map_err(Failure::of("configuration"))?;
         Ok(home)
     }
+}
+
+fn write_kubeconfig(path: &Path, server: &str, ca: Option<&str>) -> Result<(), Failure> {
+    let mut cluster = json!({"server": server});
+    if let (Some(ca), Some(fields)) = (ca, cluster.as_object_mut()) {
+        fields.insert("certificate-authority-data".into(), STANDARD.encode(ca).into());
+    }
+    // JSON is YAML.
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+        "clusters": [{"name": "bench", "cluster": cluster}],
+        "users": [{"name": "agent", "user": {"token": AGENT}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "agent"}}],
+    });
+    fs::write(path, text.to_string()).map_err(Failure::of("kubeconfig"))
 }
 
 pub(crate) fn config_of(home: &Path) -> PathBuf {
@@ -110,17 +132,8 @@ fn start_kube(identity: Identity) -> Result<Kube, Failure> {
                     let _ = report.send(Err(error));
                 }
                 Ok(kube) => {
-                    // Not compressible, and every byte value occurs.
-                    let bytes = |size: usize| {
-                        let mut state = 1_u32;
-                        let next = |_| {
-                            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                            state.to_be_bytes().first().copied().unwrap_or_default()
-                        };
-                        (0..size).map(next).collect::<Bytes>()
-                    };
-                    let put = kube.put_blob(SMALL, "application/octet-stream", bytes(SMALL_SIZE))
-                        && kube.put_blob(LARGE, "application/octet-stream", bytes(LARGE_SIZE));
+                    let put = kube.put_blob(SMALL, "application/octet-stream", noise(SMALL_SIZE))
+                        && kube.put_blob(LARGE, "application/octet-stream", noise(LARGE_SIZE));
                     let _ = report.send(if put { Ok(kube.addr()) } else { Err(std::io::Error::other("no blobs")) });
                     let _ = stopped.await;
                 }

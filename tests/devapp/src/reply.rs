@@ -33,6 +33,25 @@ impl Answer {
         fields: &[Field<'_>],
         length: Length,
     ) -> io::Result<Answer> {
+        let (answer, text) = Answer::compose(head, status, fields, length);
+        wire.write(text.as_bytes()).await?;
+        Ok(answer)
+    }
+
+    /// A whole answer, in one write; whether the connection can take another request.
+    pub(crate) async fn whole(wire: &mut Wire, head: &Head, status: u16, fields: &[Field<'_>], body: &[u8]) -> io::Result<bool> {
+        let never = matches!(status, 204 | 304);
+        let length = if never { Length::Never } else { Length::Known(u64::try_from(body.len()).unwrap_or(u64::MAX)) };
+        let (answer, text) = Answer::compose(head, status, fields, length);
+        let mut bytes = text.into_bytes();
+        if !never && !answer.mute {
+            bytes.extend_from_slice(body);
+        }
+        wire.write(&bytes).await?;
+        Ok(answer.reusable)
+    }
+
+    fn compose(head: &Head, status: u16, fields: &[Field<'_>], length: Length) -> (Answer, String) {
         let chunked = length == Length::Unknown && head.minor == 1;
         let reusable = head.keeps_alive() && (length != Length::Unknown || chunked);
         let mut text = format!("HTTP/1.1 {status} {}\r\n", reason(status));
@@ -49,19 +68,7 @@ impl Answer {
             field("Connection", "keep-alive");
         }
         text.push_str("\r\n");
-        wire.write(text.as_bytes()).await?;
-        Ok(Answer { chunked, mute: head.method == "HEAD", reusable })
-    }
-
-    /// A whole answer of text; whether the connection can take another request.
-    pub(crate) async fn whole(wire: &mut Wire, head: &Head, status: u16, fields: &[Field<'_>], body: &[u8]) -> io::Result<bool> {
-        let never = matches!(status, 204 | 304);
-        let length = if never { Length::Never } else { Length::Known(u64::try_from(body.len()).unwrap_or(u64::MAX)) };
-        let answer = Answer::begin(wire, head, status, fields, length).await?;
-        if !never {
-            answer.send(wire, body).await?;
-        }
-        Ok(answer.reusable)
+        (Answer { chunked, mute: head.method == "HEAD", reusable }, text)
     }
 
     pub(crate) async fn send(&self, wire: &mut Wire, piece: &[u8]) -> io::Result<()> {

@@ -6,7 +6,7 @@
 //! | `GET /download?bytes=N` | the pattern; `chunked=1`; `drip=MS` between pieces of `piece=BYTES` (16 KiB) |
 //! | `POST /upload`, PUT, PATCH | `{bytes, sha256, content_length, transfer_encoding}` |
 //! | `POST /report` | 204; the body is in the record |
-//! | `POST /stall` | nothing, ever; the body is not read |
+//! | `POST /stall` | nothing, ever; the body is not read, so a client that leaves is not noticed |
 //! | `POST /early` | 413 before the body is read |
 //! | `/slow?ms=N` | 200 after so long |
 //! | `GET /events?count=N&interval_ms=M` | server-sent events, each flushed; then the end |

@@ -7,7 +7,7 @@
 //! | `/ws/frames?count=N&size=BYTES` | so many binary messages at once, each its number (8 bytes, little-endian) and the pattern; then 1000 |
 //! | `/ws/fragments` | the text `one two three` in three frames, a ping before the last; then as `/echo` |
 //! | `/ws/drop?after=N` | ends the connection without a close frame, after so many messages (0) |
-//! | `/ws/stall` | reads nothing, sends nothing |
+//! | `/ws/stall` | reads nothing, sends nothing, and so does not notice when the client leaves |
 //! | `/ws/pong?count=N&payload=TEXT` | so many pings (3) `TEXT-0`, `TEXT-1`, …; the pongs are in the record; then as `/echo` |
 //! | `/ws/refuse?status=N` | that status, with a body, instead of 101 |
 //!

@@ -182,6 +182,22 @@ static EVENTS: &[Column] = &[
 
 static LEASES: &[Column] = &[NAME, text("Holder", |o, _| plain(&o["spec"]["holderIdentity"], "")), AGE];
 
+static ENDPOINT_SLICES: &[Column] = &[
+    NAME,
+    text("AddressType", |o, _| plain(&o["addressType"], "")),
+    text("Ports", |o, _| {
+        let ports = list(&o["ports"]).iter().filter_map(|port| port["port"].as_u64());
+        let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
+        if ports.is_empty() { "<unset>".into() } else { ports.join(",").into() }
+    }),
+    text("Endpoints", |o, _| {
+        let addresses = list(&o["endpoints"]).iter().flat_map(|endpoint| list(&endpoint["addresses"]));
+        let addresses: Vec<&str> = addresses.filter_map(Value::as_str).collect();
+        if addresses.is_empty() { "<unset>".into() } else { addresses.join(",").into() }
+    }),
+    AGE,
+];
+
 static INGRESS_CLASSES: &[Column] =
     &[NAME, text("Controller", |o, _| plain(&o["spec"]["controller"], "")), text("Parameters", |_, _| "<none>".into()), AGE];
 
@@ -200,6 +216,7 @@ pub(crate) fn columns(resource: &Resource) -> &'static [Column] {
         ("networking.k8s.io", "ingresses") => INGRESSES,
         ("networking.k8s.io", "ingressclasses") => INGRESS_CLASSES,
         ("coordination.k8s.io", "leases") => LEASES,
+        ("discovery.k8s.io", "endpointslices") => ENDPOINT_SLICES,
         _ => GENERIC,
     }
 }

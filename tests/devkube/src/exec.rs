@@ -25,8 +25,9 @@ pub(crate) fn open(shared: &Shared, head: &Head, target: &Target) -> Result<Upgr
     let pod = list::find(shared, &list::key(target))?;
     match target.sub.as_deref() {
         Some("portforward") => {
-            let ports = Ports::parse(head.query.all("ports"))?;
+            // First the protocol: clients that speak another have no ports in the query.
             let handshake = Handshake::negotiate(head, &PORT_PROTOCOLS)?;
+            let ports = Ports::parse(head.query.all("ports"))?;
             Ok(Upgrade { handshake, session: Session::Ports(ports) })
         }
         sub => {

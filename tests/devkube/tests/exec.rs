@@ -79,6 +79,8 @@ async fn what_is_refused_is_refused_in_words() {
         refused.contains("container other is not valid for pod web-0") || refused.contains("container not found"),
         "{refused}"
     );
+    let refused = bench.admin(&["port-forward", "web-0", ":80"]).await.refused();
+    assert!(refused.contains("SPDY/3.1"), "{refused}");
     assert_eq!(bench.run("viewer", &["auth", "can-i", "create", "pods/exec"]).await.out, "no\n");
     assert_eq!(bench.admin(&["auth", "can-i", "create", "pods", "--subresource=exec"]).await.ok(), "yes\n");
 }
@@ -117,6 +119,8 @@ endpoints: [{addresses: [10.42.0.9], conditions: {ready: true}}]
     assert_eq!(field(".spec.externalName", "service/away").await, "away.example");
     assert_eq!(field(".spec.clusterIP", "service/away").await, "");
     assert_eq!(field(".endpoints[0].addresses[0]", "endpointslice/shop-1").await, "10.42.0.9");
-    assert!(bench.admin(&["get", "endpointslices", "-l", "kubernetes.io/service-name=shop"]).await.ok().contains("shop-1"));
+    let table = bench.admin(&["get", "endpointslices", "-l", "kubernetes.io/service-name=shop"]).await.ok();
+    let row: Vec<&str> = table.lines().nth(1).unwrap_or_default().split_whitespace().take(4).collect();
+    assert_eq!(row, ["shop-1", "IPv4", "8080", "10.42.0.9"]);
     assert!(field(".items[0].status.addresses", "nodes").await.contains("InternalIP"));
 }

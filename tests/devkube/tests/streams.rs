@@ -105,7 +105,11 @@ impl Stream {
         loop {
             match self.0.read().unwrap() {
                 Message::Binary(bytes) => channels[usize::from(bytes[0])].extend_from_slice(&bytes[1..]),
-                Message::Close(frame) => return (channels, frame.map(|frame| frame.code.into())),
+                Message::Close(frame) => {
+                    // The answer to it, for which the server waits.
+                    let _ = self.0.flush();
+                    return (channels, frame.map(|frame| frame.code.into()));
+                }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other @ (Message::Text(_) | Message::Frame(_)) => panic!("{other:?}"),
             }
@@ -249,16 +253,12 @@ fn refusals_are_ordinary_answers() {
     let (status, forbidden) = server.refused("devkube-viewer-token", v5, good);
     assert_eq!((status, &forbidden["reason"]), (403, &json!("Forbidden")));
     assert_eq!(code("devkube-viewer-token", "v4.channel.k8s.io", "web-0/portforward?ports=1"), 403);
-    for bad in [
-        "web-0/exec?stdout=true",
-        "web-0/exec?command=echo",
-        "web-0/exec?command=echo&stdout=true&container=x",
-        "web-0/portforward?ports=0",
-    ] {
+    assert_eq!(code(ADMIN, "v4.channel.k8s.io", "web-0/portforward?ports=0"), 400);
+    for bad in ["web-0/exec?stdout=true", "web-0/exec?command=echo", "web-0/exec?command=echo&stdout=true&container=x"] {
         assert_eq!(code(ADMIN, v5, bad), 400, "{bad}");
     }
     assert_eq!(code(ADMIN, v5, "web-9/exec?command=echo&stdout=true"), 404);
-    let (status, spdy) = server.refused(ADMIN, "SPDY/3.1+portforward.k8s.io", "web-0/portforward?ports=1");
+    let (status, spdy) = server.refused(ADMIN, "SPDY/3.1+portforward.k8s.io", "web-0/portforward");
     assert_eq!((status, &spdy["reason"]), (400, &json!("BadRequest")));
     assert!(spdy["message"].as_str().unwrap().contains("SPDY/3.1+portforward.k8s.io"));
     assert!(server.kube.requests().iter().all(|seen| seen.protocol.is_none()));

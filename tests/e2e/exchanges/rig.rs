@@ -1,5 +1,7 @@
 //! What all tests of exchanges share: a bed with an agent that is online, and requests with a user's token.
 
+#![allow(dead_code, reason = "shared by targets that need different parts of it")]
+
 use std::time::{Duration, Instant};
 
 use devkube::{DevKube, Seen, Token};

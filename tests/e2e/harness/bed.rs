@@ -18,11 +18,21 @@ pub struct Setup {
     pub listening: bool,
     /// Whether there is a Kubernetes API (and a kubeconfig) at all.
     pub kube: bool,
+    /// How long a client of the plane that does not read may hold the agents up.
+    pub client_patience: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { tls: true, gateway: true, plane: PlaneConfig::default(), faults: Faults::default(), listening: true, kube: true }
+        Self {
+            tls: true,
+            gateway: true,
+            plane: PlaneConfig::default(),
+            faults: Faults::default(),
+            listening: true,
+            kube: true,
+            client_patience: Options::default().client_patience,
+        }
     }
 }
 
@@ -47,6 +57,7 @@ impl Bed {
             tls: setup.tls,
             gateway: setup.gateway,
             ca_file: Some(folder.path().join("plane-ca.pem")),
+            client_patience: setup.client_patience,
             ..Options::default()
         };
         let plane = DevPlane::spawn_thread(options).unwrap();

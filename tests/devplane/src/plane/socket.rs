@@ -2,30 +2,52 @@
 
 use serde_json::{Map, Value};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Form};
 use super::fields::{Field, Kind, check, optional, required};
 use super::{Breach, Part};
 
 /// Longest payload of a close, ping or pong.
 const CONTROL_LIMIT: usize = 125;
 
-const SOCKET_DATA: &[Field] = &[
+/// Of a `ws_start` stream.
+const START_DATA: &[Field] = &[required("stream_id", Kind::Filled), required("data", Kind::Filled)];
+const START_CLOSE: &[Field] =
+    &[required("stream_id", Kind::Filled), optional("code", Kind::Count), optional("reason", Kind::Text)];
+/// Of an upgraded `proxy_request`.
+const REQUEST_DATA: &[Field] = &[
+    required("stream_id", Kind::Filled),
+    required("data", Kind::Filled),
+    required("request_id", Kind::Filled),
+    required("message_type", Kind::Count),
+];
+const REQUEST_CLOSE: &[Field] = &[
+    required("stream_id", Kind::Filled),
+    required("request_id", Kind::Filled),
+    required("code", Kind::Count),
+    optional("reason", Kind::Text),
+];
+/// Of a hand-made request.
+const ANY_DATA: &[Field] = &[
     required("stream_id", Kind::Filled),
     required("data", Kind::Filled),
     optional("request_id", Kind::Filled),
     optional("message_type", Kind::Count),
 ];
-const SOCKET_CLOSE: &[Field] = &[
+const ANY_CLOSE: &[Field] = &[
     required("stream_id", Kind::Filled),
     optional("request_id", Kind::Filled),
     optional("code", Kind::Count),
     optional("reason", Kind::Text),
-    optional("error", Kind::Text),
 ];
 
 impl Exchange {
     pub(super) fn socket_data(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
-        check(kind, payload, SOCKET_DATA, breaches);
+        let table = match self.form {
+            Form::Socket => START_DATA,
+            Form::Streaming | Form::Buffered => REQUEST_DATA,
+            Form::Any => ANY_DATA,
+        };
+        check(kind, payload, table, breaches);
         self.expect_socket(kind, payload, breaches);
         let text = payload.get("data").and_then(Value::as_str).unwrap_or_default();
         let Some(data) = self.decode(kind, text, breaches) else {
@@ -48,7 +70,12 @@ impl Exchange {
     }
 
     pub(super) fn socket_close(&mut self, kind: &str, payload: &Map<String, Value>, breaches: &mut Vec<Breach>) -> Vec<Part> {
-        check(kind, payload, SOCKET_CLOSE, breaches);
+        let table = match self.form {
+            Form::Socket => START_CLOSE,
+            Form::Streaming | Form::Buffered => REQUEST_CLOSE,
+            Form::Any => ANY_CLOSE,
+        };
+        check(kind, payload, table, breaches);
         self.expect_socket(kind, payload, breaches);
         let code = payload.get("code").and_then(Value::as_u64);
         let valid = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (1000..5000).contains(code));

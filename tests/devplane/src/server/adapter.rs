@@ -6,15 +6,18 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::early::Early;
+
 /// A tokio stream for hyper.
 pub(super) struct ForHyper<T> {
     inner: T,
     scratch: Box<[u8]>,
+    early: Early,
 }
 
 impl<T> ForHyper<T> {
-    pub(super) fn new(inner: T) -> Self {
-        Self { inner, scratch: vec![0; 16 * 1024].into_boxed_slice() }
+    pub(super) fn new(inner: T, early: Early) -> Self {
+        Self { inner, scratch: vec![0; 16 * 1024].into_boxed_slice(), early }
     }
 }
 
@@ -24,10 +27,11 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for ForHyper<T> {
         context: &mut Context<'_>,
         mut target: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { inner, scratch } = &mut *self;
+        let Self { inner, scratch, early } = &mut *self;
         let length = scratch.len().min(target.remaining());
         let mut buffer = ReadBuf::new(scratch.get_mut(..length).unwrap_or_default());
         ready!(Pin::new(inner).poll_read(context, &mut buffer))?;
+        early.read(buffer.filled());
         target.put_slice(buffer.filled());
         Poll::Ready(Ok(()))
     }
@@ -35,6 +39,7 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for ForHyper<T> {
 
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for ForHyper<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.early.written();
         Pin::new(&mut self.inner).poll_write(context, data)
     }
 

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::sync::{Notify, mpsc};
 
+use super::early::Early;
 use super::front::Way;
 use super::orders::{Control, Event};
 use super::reply::ReplyBody;
@@ -70,6 +71,14 @@ pub(super) enum Kind {
     Applications { tls: bool },
 }
 
+/// The connection that a request came on.
+#[derive(Clone)]
+pub(super) struct Visitor {
+    /// Ends it.
+    pub(super) hangup: Arc<Notify>,
+    pub(super) early: Early,
+}
+
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) kind: Kind,
@@ -77,12 +86,19 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// `hangup` ends the connection that the request came on.
-    pub(super) async fn enter(self, request: Request<Incoming>, hangup: Arc<Notify>) -> Response<ReplyBody> {
+    /// What listens to a visitor of this door.
+    pub(super) fn early(&self) -> Early {
+        match self.kind {
+            Kind::Agents => Early::default(),
+            Kind::Kubernetes | Kind::Applications { .. } => Early::listening(),
+        }
+    }
+
+    pub(super) async fn enter(self, request: Request<Incoming>, visitor: Visitor) -> Response<ReplyBody> {
         match self.kind {
             Kind::Agents => agents::enter(&self.hall, request).await,
             Kind::Kubernetes => {
-                let way = Way { target: ProxyRequest::default(), keep_host: false, hangup };
+                let way = Way { target: ProxyRequest::default(), keep_host: false, visitor };
                 front::forward(&self.hall, request, way).await
             }
             Kind::Applications { tls } => {
@@ -97,7 +113,7 @@ impl Door {
                     target.service_name = Some(service.name);
                     target.service_port = Some(service.port);
                 }
-                front::forward(&self.hall, request, Way { target, keep_host: true, hangup }).await
+                front::forward(&self.hall, request, Way { target, keep_host: true, visitor }).await
             }
         }
     }

@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::{Notify, oneshot};
 
 use super::answer::AnswerStream;
-use super::door::Hall;
+use super::door::{Hall, Visitor};
 use super::orders::Order;
 use super::pressure::Taker;
 use super::reply::{self, ReplyBody, Streamed, Upload, add_header};
@@ -33,13 +33,13 @@ pub(super) struct Way {
     pub(super) target: ProxyRequest,
     /// Pass the `Host` header.
     pub(super) keep_host: bool,
-    /// Ends the connection to the client.
-    pub(super) hangup: Arc<Notify>,
+    pub(super) visitor: Visitor,
 }
 
 /// Sends the request on and answers with what comes back.
 pub(super) async fn forward(hall: &Hall, mut request: Request<Incoming>, way: Way) -> Response<ReplyBody> {
-    let Way { target, keep_host, hangup } = way;
+    let Way { target, keep_host, visitor } = way;
+    let Visitor { hangup, early } = visitor;
     let asked = match Asked::read(&mut request) {
         Ok(asked) => asked,
         Err(wrong) => return wrong.answer(),
@@ -49,6 +49,12 @@ pub(super) async fn forward(hall: &Hall, mut request: Request<Incoming>, way: Wa
         Ok(taken) => taken,
         Err(error) => return reply::failure(400, "BadRequest", &format!("request body: {error}")),
     };
+    // A WebSocket's first bytes are frames, which the door itself reads.
+    let head_data = match (&asked, &body) {
+        (Some(asked), Body::None) if !asked.is_websocket() => early.take(parts.method.as_str()),
+        _ => Vec::new(),
+    };
+    let skip = head_data.len();
     let request = ProxyRequest {
         method: parts.method.as_str().to_owned(),
         path: percent_decode(parts.uri.path()),
@@ -57,6 +63,7 @@ pub(super) async fn forward(hall: &Hall, mut request: Request<Incoming>, way: Wa
         body,
         streaming_answer: true,
         is_websocket: asked.as_ref().is_some_and(Asked::is_websocket),
+        head_data,
         ..target
     };
     let Some(mut answer) = open(hall, request, Arc::clone(&hangup)).await else {
@@ -70,7 +77,7 @@ pub(super) async fn forward(hall: &Hall, mut request: Request<Incoming>, way: Wa
     let upload = Upload(upload);
     match tokio::time::timeout(hall.answer_limit, first(&mut answer)).await {
         Ok(Some(Part::Head { status, headers })) => match asked {
-            Some(asked) if status == 101 => asked.accept(&headers, Means { answer, speaker, upload, valve, hangup }),
+            Some(asked) if status == 101 => asked.accept(&headers, Means { answer, speaker, upload, valve, hangup, skip }),
             Some(_) | None => {
                 let length = body_length(&parts.method, status, &headers);
                 head(status, headers, Streamed::new(answer, upload, length))

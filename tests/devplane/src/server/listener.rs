@@ -14,9 +14,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::adapter::{ForHyper, Stream};
-use super::door::Door;
+use super::door::{Door, Visitor};
 
 const BACKLOG: u32 = 1024;
+/// The most bytes that the kernel takes from a peer before they are read.
+const RECEIVED: u32 = 128 * 1024;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const RESERVE_ATTEMPTS: u32 = 400;
 const RESERVE_PAUSE: Duration = Duration::from_millis(5);
@@ -31,6 +33,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    // What waits in here cannot be overtaken: megabytes of a bulk answer, which the kernel takes by itself, are a long time for an echo
+    // behind them.
+    socket.set_recv_buffer_size(RECEIVED)?;
     socket.bind(address)?;
     Ok(socket)
 }
@@ -141,15 +146,15 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, door: Door) {
             Ok(Err(_)) | Err(_) => return,
         },
     };
-    let hangup = Arc::new(Notify::new());
-    let for_requests = Arc::clone(&hangup);
+    let visitor = Visitor { hangup: Arc::new(Notify::new()), early: door.early() };
+    let (hangup, early) = (Arc::clone(&visitor.hangup), visitor.early.clone());
     let service = service_fn(move |request| {
-        let (door, hangup) = (door.clone(), Arc::clone(&for_requests));
-        async move { Ok::<_, std::convert::Infallible>(door.enter(request, hangup).await) }
+        let (door, visitor) = (door.clone(), visitor.clone());
+        async move { Ok::<_, std::convert::Infallible>(door.enter(request, visitor).await) }
     });
     tokio::select! {
         // An error here is a client that went away or an answer that was cut; both are known elsewhere.
-        _ = http1::Builder::new().serve_connection(ForHyper::new(stream), service).with_upgrades() => {}
+        _ = http1::Builder::new().serve_connection(ForHyper::new(stream, early), service).with_upgrades() => {}
         // A client that does not take its answer.
         () = hangup.notified() => {}
     }

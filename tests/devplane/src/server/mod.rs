@@ -1,4 +1,5 @@
-//! The control plane on real sockets: the agents' servers, kubectl's front door, and applications by host.
+//! The control plane on real sockets: the agents' servers, kubectl's front door, and applications by host. Both doors
+//! serve upgrades.
 //!
 //! One task owns the [`Plane`]; listeners and connections talk to it through channels. [`DevPlane`] runs on the
 //! caller's runtime and is asked with `await`; [`DevPlaneHandle`] runs on a thread of its own and is asked by blocking.
@@ -10,6 +11,7 @@ mod block;
 mod codec;
 mod connection;
 mod door;
+mod early;
 mod exchanges;
 mod frames;
 mod front;

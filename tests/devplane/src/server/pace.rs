@@ -1,7 +1,8 @@
 //! How far a client's WebSocket may run ahead of its backend.
 //!
 //! The protocol has no credits. So pings of the plane's own travel with the data, and their pongs say how far the
-//! backend has read. A backend that does not answer pings is sent one window and no more.
+//! backend has read. A backend that does not answer pings is sent one window and no more. A client that goes away while
+//! it is not read is noticed only when it is read or written to again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -19,7 +19,8 @@ enum End {
     Lost,
 }
 
-pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream) {
+/// `skip` of the client's bytes have gone with its request.
+pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream, skip: usize) {
     let Stream { mut answer, speaker, valve, hangup } = stream;
     let (mut read, write) = tokio::io::split(io);
     let mut client = ToClient::new(write);
@@ -44,7 +45,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream) {
         };
         tokio::select! {
             end = down => end,
-            () = up(&mut read, &speaker, valve) => End::Lost,
+            () = up(&mut read, &speaker, valve, skip) => End::Lost,
             () = hangup.notified() => End::Lost,
         }
     };
@@ -56,7 +57,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream) {
 }
 
 /// Returns when the client is gone. After the end of its bytes only the other direction can tell.
-async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, mut valve: Valve) {
+async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, mut valve: Valve, mut skip: usize) {
     let mut buffer = vec![0; PIECE];
     loop {
         valve.open().await;
@@ -65,6 +66,12 @@ async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, mut valve: 
             Err(_) => return,
         };
         let ended = piece.is_empty();
+        let skipped = skip.min(piece.len());
+        skip -= skipped;
+        let piece = piece.get(skipped..).unwrap_or_default();
+        if piece.is_empty() && !ended {
+            continue;
+        }
         let opcode = if ended { CLOSE } else { BINARY };
         // An error means that the stream is over, of which the other direction hears.
         if speaker.frame(opcode, piece.to_vec()).await.is_err() || ended {

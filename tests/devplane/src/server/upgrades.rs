@@ -57,6 +57,8 @@ pub(super) struct Means {
     pub(super) upload: Upload,
     pub(super) valve: Valve,
     pub(super) hangup: Arc<Notify>,
+    /// So many of the client's first bytes have gone with its request.
+    pub(super) skip: usize,
 }
 
 impl Asked {
@@ -110,7 +112,7 @@ impl Asked {
                 add_header(&mut response, name, value);
             }
         }
-        let Means { answer, speaker, upload, valve, hangup } = means;
+        let Means { answer, speaker, upload, valve, hangup, skip } = means;
         let stream = Stream { answer, speaker, valve, hangup };
         tokio::spawn(async move {
             let _upload = upload;
@@ -119,7 +121,7 @@ impl Asked {
             if is_websocket {
                 websocket_relay::run(ForTokio(connection), stream).await;
             } else {
-                raw_relay::run(ForTokio(connection), stream).await;
+                raw_relay::run(ForTokio(connection), stream, skip).await;
             }
         });
         response

@@ -19,6 +19,7 @@ pub(crate) fn connect(url: &str, ca_pem: &str) -> std::io::Result<Box<dyn Duplex
     let address = rest.split('/').next().unwrap();
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
     stream.set_nodelay(true)?;
     if !matches!(scheme, "https" | "wss") {
         return Ok(Box::new(stream));

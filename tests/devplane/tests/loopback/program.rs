@@ -43,7 +43,7 @@ fn serving_until_a_signal() {
 #[test]
 fn help_and_mistakes() {
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
-    assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("--mini-kube"));
+    assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("--app HOST="));
     let mistake = Command::new(PROGRAM).args(["serve", "--nothing"]).output().unwrap();
     assert_eq!(mistake.status.code(), Some(64));
     assert!(mistake.stdout.is_empty());

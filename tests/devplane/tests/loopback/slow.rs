@@ -1,22 +1,23 @@
 //! Who does not read, or does not say that he has: pacing, given-up clients, clients that are not read.
 
-use std::io::Read;
+use std::io::{BufReader, ErrorKind, Write};
 use std::thread;
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use devplane::plane::ProxyRequest;
 use devplane::{DevPlaneHandle, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 
 use super::agent::{Agent, frame_of};
-use super::client::{connect, read_head, send};
+use super::client::{Duplex, connect, read_head, send};
 use super::{LIMIT, assert_clean, start};
 
 const PIECE: usize = 32 * 1024;
 /// Far more than the plane and the sockets' buffers take.
-const PIECES: usize = 1000;
+const PIECES: usize = 700;
 
 fn impatient() -> Options {
     Options { client_patience: Duration::from_millis(50), ..Options::default() }
@@ -24,6 +25,25 @@ fn impatient() -> Options {
 
 fn given_up(plane: &DevPlaneHandle) -> u64 {
     plane.with_plane(|plane| plane.records().given_up.total()).unwrap()
+}
+
+/// Sends the same message many times.
+fn flood(agent: &mut Agent, kind: &str, id: &str, payload: Value) {
+    let envelope = json!({"type": kind, "request_id": id, "payload": payload, "timestamp": "2026-11-23T00:21:49Z"});
+    let message = Message::text(envelope.to_string());
+    for _ in 0..PIECES {
+        agent.message(message.clone());
+    }
+}
+
+/// The connection is over before anything is read from it.
+fn assert_cut(mut client: BufReader<Box<dyn Duplex>>) {
+    let error = loop {
+        if let Err(error) = client.get_mut().write_all(&[0; 1024]).and_then(|()| client.get_mut().flush()) {
+            break error;
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
 }
 
 #[test]
@@ -98,15 +118,16 @@ fn upgraded_clients_that_do_not_read_are_given_up() {
         agent.switch(&id, json!({"Upgrade": ["x"], "Connection": ["Upgrade"]}));
         let answer = read_head(client);
         assert_eq!(answer.status, 101);
-        for _ in 0..PIECES {
-            agent.frame(&id, 2, &[0; PIECE]);
-        }
+        let data = STANDARD.encode([&[2_u8][..], &[0; PIECE]].concat());
+        flood(
+            &mut agent,
+            "proxy_websocket_data",
+            &id,
+            json!({"stream_id": id, "request_id": id, "data": data, "message_type": 2}),
+        );
         assert_eq!(agent.expect("ws_close")["request_id"], id.as_str());
         assert_eq!(given_up(&plane), 1);
-        let mut rest = Vec::new();
-        // Cut somewhere, with an error or without.
-        let _ = answer.into_stream().read_to_end(&mut rest);
-        assert!(rest.len() < PIECES * PIECE);
+        assert_cut(answer.into_stream());
         assert_clean(&plane);
     }
 }
@@ -119,14 +140,11 @@ fn clients_that_do_not_read_an_answer_are_given_up() {
     let (id, _) = agent.request();
     agent.head(&id, 200, json!(null));
     let answer = read_head(client);
-    for _ in 0..PIECES {
-        agent.chunk(&id, &[0; PIECE]);
-    }
+    let data = STANDARD.encode([0; PIECE]);
+    flood(&mut agent, "proxy_response_chunk", &id, json!({"data": data, "encoding": "base64", "size": PIECE}));
     assert_eq!(agent.expect("proxy_cancel")["request_id"], id.as_str());
     assert_eq!(given_up(&plane), 1);
-    let mut rest = Vec::new();
-    let _ = answer.into_stream().read_to_end(&mut rest);
-    assert!(rest.len() < PIECES * PIECE);
+    assert_cut(answer.into_stream());
     assert_clean(&plane);
 }
 
@@ -136,9 +154,12 @@ fn clients_are_not_read_on_purpose() {
     let mut agent = Agent::online(&plane);
     plane.set_faults(|faults| faults.stop_reading_clients = true).unwrap();
     let head = "GET /a HTTP/1.1\nHost: kube\nConnection: Upgrade\nUpgrade: x";
-    let _client = send(plane.kube_url(), plane.ca_pem(), head, b"early");
+    let client = send(plane.kube_url(), plane.ca_pem(), head, b"");
     let (id, _) = agent.request();
     agent.switch(&id, json!({}));
+    let mut client = read_head(client).into_stream();
+    client.get_mut().write_all(b"early").unwrap();
+    client.get_mut().flush().unwrap();
     let answer = plane.request(ProxyRequest::get("/fence")).unwrap();
     // Nothing of the client came before the fence.
     let fence = agent.envelope();

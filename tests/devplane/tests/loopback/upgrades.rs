@@ -228,8 +228,10 @@ fn half_closed_both_ways() {
         client.write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: upgrade\r\nUpgrade: any\r\n\r\nearly").unwrap();
         let (id, payload) = agent.request();
         assert_eq!((&payload["scheme"], &payload["headers"]["Upgrade"]), (&json!("http"), &json!(["any"])));
+        assert_eq!(payload["head_data"], "ZWFybHk=");
         agent.switch(&id, json!({"Connection": ["Upgrade"], "Upgrade": ["any"]}));
-        assert_eq!(agent.data(), (2, b"early".to_vec()));
+        client.write_all(b"then").unwrap();
+        assert_eq!(agent.data(), (2, b"then".to_vec()));
         let mut received = Vec::new();
         if agent_ends_first {
             agent.frame(&id, 2, b"more");

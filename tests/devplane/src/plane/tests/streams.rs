@@ -10,6 +10,39 @@ fn closed(code: Option<u16>) -> Part {
     Part::Closed { code, reason: String::new() }
 }
 
+fn data_of(id: &str, data: &str, kind: u64) -> Value {
+    json!({"stream_id": id, "request_id": id, "data": data, "message_type": kind})
+}
+
+fn close_of(id: &str, code: u64) -> Value {
+    json!({"stream_id": id, "request_id": id, "code": code})
+}
+
+#[test]
+fn each_entry_has_its_own_fields() {
+    let (mut bench, connection) = Bench::online();
+    let id = bench.plane.open_websocket(bench.now, &WebSocketRequest::default()).unwrap();
+    let id = bench.plane.wire_id_of(id).unwrap().to_owned();
+    bench.say(connection, "proxy_websocket_data", Some(&id), data_of(&id, "AWhp", 1));
+    bench.say(connection, "proxy_websocket_close", Some(&id), close_of(&id, 1000));
+    let unknown = |message: &str, field: &str| Breach::FieldUnknown { message: message.into(), field: field.into() };
+    bench.assert_breaches(&[
+        unknown("proxy_websocket_data", "message_type"),
+        unknown("proxy_websocket_data", "request_id"),
+        unknown("proxy_websocket_close", "request_id"),
+    ]);
+    let (_, id) = upgraded(&mut bench, connection);
+    bench.say(connection, "proxy_websocket_data", Some(&id), json!({"stream_id": id, "data": "AWhp"}));
+    bench.say(connection, "proxy_websocket_close", Some(&id), json!({"stream_id": id}));
+    let missing = |message: &str, field: &str| Breach::FieldMissing { message: message.into(), field: field.into() };
+    bench.assert_breaches(&[
+        missing("proxy_websocket_data", "request_id"),
+        missing("proxy_websocket_data", "message_type"),
+        missing("proxy_websocket_close", "request_id"),
+        missing("proxy_websocket_close", "code"),
+    ]);
+}
+
 #[test]
 fn a_kubernetes_stream() {
     let (mut bench, connection) = Bench::online();
@@ -70,11 +103,12 @@ fn an_upgraded_request() {
     bench.assert_breaches(&[]);
     bench.say(connection, "proxy_response_end", Some(&wire_id), json!({}));
     bench.assert_breaches(&[Breach::AfterEnd { message: "proxy_response_end".into(), id: wire_id.clone() }]);
-    let data = json!({"stream_id": "z", "data": "B2hp"});
+    let data = json!({"stream_id": "z", "request_id": wire_id, "data": "B2hp", "message_type": 7});
     bench.say(connection, "proxy_websocket_data", Some(&wire_id), data);
     bench.assert_breaches(&[field_value("proxy_websocket_data", "stream_id", "z"), Breach::FrameWrong { id: wire_id.clone() }]);
-    bench.say(connection, "proxy_websocket_close", Some(&wire_id), json!({"stream_id": wire_id}));
-    assert_eq!(bench.parts.last(), Some(&closed(None)));
+    bench.say(connection, "proxy_websocket_close", Some(&wire_id), close_of(&wire_id, 1000));
+    assert_eq!(bench.parts.last(), Some(&closed(Some(1000))));
+    bench.assert_breaches(&[]);
 }
 
 #[test]
@@ -82,7 +116,7 @@ fn stream_messages_for_a_plain_request_and_backpressure_for_nothing() {
     let (mut bench, connection) = Bench::online();
     let id = bench.plane.open(bench.now, ProxyRequest::get("/x")).unwrap();
     let wire_id = bench.plane.wire_id_of(id).unwrap().to_owned();
-    bench.say(connection, "proxy_websocket_data", Some(&wire_id), json!({"stream_id": wire_id, "data": "AQ=="}));
+    bench.say(connection, "proxy_websocket_data", Some(&wire_id), data_of(&wire_id, "AQ==", 1));
     bench.assert_breaches(&[Breach::AnswerForm { message: "proxy_websocket_data".into(), id: wire_id }]);
     bench.say(connection, "backpressure", Some("n"), json!({"reason": "channel_full", "request_id": "m"}));
     bench.assert_breaches(&[
@@ -106,13 +140,13 @@ fn an_end_with_code_and_reason_is_the_last() {
     let (mut bench, connection) = Bench::online();
     let (_, id) = upgraded(&mut bench, connection);
     bench.say(connection, "backpressure", Some(&id), json!({"reason": "channel_full", "request_id": id}));
-    let close = json!({"stream_id": id, "request_id": id, "code": 1013, "reason": "full"});
+    let mut close = close_of(&id, 1013);
+    close["reason"] = "full".into();
     bench.say(connection, "proxy_websocket_close", Some(&id), close.clone());
     let end = Part::Closed { code: Some(1013), reason: "full".into() };
     assert_eq!(bench.parts, [Part::Backpressure("channel_full".into()), end]);
     bench.assert_breaches(&[]);
-    let data = json!({"stream_id": id, "request_id": id, "data": "AWhp", "message_type": 1});
-    bench.say(connection, "proxy_websocket_data", Some(&id), data);
+    bench.say(connection, "proxy_websocket_data", Some(&id), data_of(&id, "AWhp", 1));
     bench.say(connection, "proxy_websocket_close", Some(&id), close);
     let after = |message: &str| Breach::AfterEnd { message: message.into(), id: id.clone() };
     bench.assert_breaches(&[after("proxy_websocket_data"), after("proxy_websocket_close")]);
@@ -120,7 +154,7 @@ fn an_end_with_code_and_reason_is_the_last() {
     let unknown = Breach::ExchangeUnknown { message: "proxy_websocket_close".into(), id: "nothing".into() };
     bench.assert_breaches(&[unknown]);
     let (_, id) = upgraded(&mut bench, connection);
-    bench.say(connection, "proxy_websocket_close", Some(&id), json!({"stream_id": id, "code": 70_000}));
+    bench.say(connection, "proxy_websocket_close", Some(&id), close_of(&id, 70_000));
     bench.assert_breaches(&[field_value("proxy_websocket_close", "code", "70000")]);
     assert_eq!(bench.parts.last(), Some(&closed(None)));
 }
@@ -130,9 +164,8 @@ fn frames_that_are_none() {
     let (mut bench, connection) = Bench::online();
     let (_, id) = upgraded(&mut bench, connection);
     let long = STANDARD.encode([&[9_u8][..], &[0; 126]].concat());
-    for (data, kind) in [("AWhp", json!(2)), ("?", json!(1)), ("", json!(1)), ("B2hp", json!(7)), (long.as_str(), json!(9))] {
-        let payload = json!({"stream_id": id, "data": data, "message_type": kind});
-        bench.say(connection, "proxy_websocket_data", Some(&id), payload);
+    for (data, kind) in [("AWhp", 2), ("?", 1), ("", 1), ("B2hp", 7), (long.as_str(), 9)] {
+        bench.say(connection, "proxy_websocket_data", Some(&id), data_of(&id, data, kind));
     }
     let message = || "proxy_websocket_data".to_owned();
     bench.assert_breaches(&[
@@ -153,8 +186,8 @@ fn nothing_comes_before_the_101_and_no_101_unasked() {
         let id = bench.plane.open(bench.now, request).unwrap();
         let id = bench.plane.wire_id_of(id).unwrap().to_owned();
         let early = |message: &str| Breach::BeforeHead { message: message.into(), id: id.clone() };
-        bench.say(connection, "proxy_websocket_data", Some(&id), json!({"stream_id": id, "data": "AQ=="}));
-        bench.say(connection, "proxy_websocket_close", Some(&id), json!({"stream_id": id}));
+        bench.say(connection, "proxy_websocket_data", Some(&id), data_of(&id, "AQ==", 1));
+        bench.say(connection, "proxy_websocket_close", Some(&id), close_of(&id, 1000));
         bench.assert_breaches(&[early("proxy_websocket_data"), early("proxy_websocket_close")]);
     }
     let id = bench.plane.open(bench.now, ProxyRequest::get("/x").buffered()).unwrap();
@@ -177,7 +210,7 @@ fn spellings_of_frames_and_ends() {
     assert_eq!(bench.last()["payload"], json!({"stream_id": wire_id, "request_id": 7, "more": true}));
     assert!(!bench.plane.is_running(id));
     // Whether this is an echo or has crossed the plane's own cannot be told.
-    bench.say(connection, "proxy_websocket_close", Some(&wire_id), json!({"stream_id": wire_id, "code": 1000}));
+    bench.say(connection, "proxy_websocket_close", Some(&wire_id), close_of(&wire_id, 1000));
     assert_eq!(bench.plane.records().late_closes.len(), 1);
     bench.assert_breaches(&[]);
     assert!(bench.parts.is_empty());
