@@ -4,11 +4,12 @@
 #   tests/cluster/run.sh [api|node]     (default: api)
 #
 #   api    etcd and kube-apiserver on loopback; no root
-#   node   a node with kubelet and containerd: logs of pods. Needs root; exits with 77 and says why where it cannot be
+#   node   a node with kubelet and containerd: logs, exec, attach, cp, port-forward of pods, and services. Needs root; exits with 77
+#          and says why where it cannot be
 #
 # Prints a line for each check and exits with 1 when one failed. Several may run at once.
 #
-# AGENT_BIN, DEVPLANE_BIN   programs to test (default: built with cargo)
+# AGENT_BIN, DEVPLANE_BIN   programs to test (default: built with cargo, optimised for the node tier)
 # KUBEBUILDER_ASSETS, PIPEOPS_TEST_CACHE   see assets.sh
 # CLUSTER_LOGS              folder for the logs of every part
 set -euo pipefail
@@ -19,7 +20,7 @@ root=$(cd "$here/../.." && pwd)
 tier=${1:-api}
 case $tier in
     api | node) ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "$tier" = --help ] || exit 64; exit ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [ "$tier" = --help ] || exit 64; exit ;;
 esac
 namespace=tunnel
 # shellcheck source=tests/cluster/lib.sh
@@ -68,8 +69,12 @@ trap 'exit 143' TERM
 # Before the bed: it takes memory and processor time.
 if [ -z "${AGENT_BIN:-}" ] || [ -z "${DEVPLANE_BIN:-}" ]; then
     command -v cargo > /dev/null || die "cargo is missing: install Rust with rustup (https://rustup.rs), or set AGENT_BIN and DEVPLANE_BIN"
-    (cd "$root" && cargo build --quiet --locked -p pipeops-agent -p devplane) >&2
-    programs=$(cd "$root" && cargo metadata --locked --no-deps --format-version 1 | field target_directory)/debug
+    # Debug builds carry few megabytes a second, and a Kubernetes with a slow client cuts off the end of large outputs: it closes
+    # connections under its own unsent bytes, also directly.
+    profile=dev folder=debug
+    [ "$tier" = api ] || profile=sim folder=sim
+    (cd "$root" && cargo build --quiet --locked --profile $profile -p pipeops-agent -p devplane) >&2
+    programs=$(cd "$root" && cargo metadata --locked --no-deps --format-version 1 | field target_directory)/$folder
     AGENT_BIN=${AGENT_BIN:-$programs/pipeops-agent} DEVPLANE_BIN=${DEVPLANE_BIN:-$programs/devplane}
 fi
 for program in "$AGENT_BIN" "$DEVPLANE_BIN"; do [ -x "$program" ] || die "$program is not there"; done

@@ -108,7 +108,7 @@ exec_identity() {
 
 # Whoever goes away takes the stream with him, up to the API server.
 exec_cancelled() {
-    local protocol pid killed closed all=
+    local protocol pid killed closed verb all=""
     for protocol in env spdy; do
         $protocol "${TUNNEL[@]}" exec box -c box -- sh -c "echo begun; sleep 77; # cancelled-$protocol" > "$work/cancelled-exec" 2>&1 < /dev/null &
         pid=$!
@@ -117,8 +117,13 @@ exec_cancelled() {
         kill -KILL "$(kubectl_of "$pid")"
         wait_until 2 audit_reaches 1 ResponseComplete "$(execs)" "cancelled-$protocol" || fail "2 s after kubectl was killed exec is still open at the API server ($protocol)"
         closed=$(audit_lines ResponseComplete "$(execs)" "cancelled-$protocol" | tail -n 1 | audit_micros)
+        # Whoever is refused a WebSocket tries SPDY without a word.
+        verb="get"
+        [ "$protocol" = env ] || verb="create"
+        [ "$(audit_count ResponseStarted "$(execs)" "cancelled-$protocol" '"code":101' "\"verb\":\"$verb\"")" = 1 ] || fail "kubectl did not speak what it should ($protocol)"
         all+="$(((closed - killed) / 1000)) ms "
     done
+    all=${all% }
     echo "WebSocket ${all/ ms / ms, SPDY }"
 }
 kubectl_of() { # PID: it or its child

@@ -13,18 +13,21 @@ start_forward() { # NAME KUBECTL-ARGUMENT...: leaves its pid in $forwarder and t
     port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward-$name")
 }
 
-# Each connection sends something of its own and has it back. All are open before the first of them says anything.
-forward_tcp() { # NAME
+# Each connection sends something of its own and has it back, all at once. They are opened one by one, each up to the pod and back,
+# because the pod's nc does not let many wait at its door.
+forward_tcp() { # NAME VERB: WebSockets are asked for with GET, which is `get`, SPDY with POST, which is `create`
     local begun folder=$work/forwarded-$1 forwarder port n
     start_forward "$1" pod/box :7000
     mkdir "$folder"
-    for n in {1..100}; do { echo "connection $n"; head -c 12000 /dev/urandom | base64; } > "$folder/$n.sent"; done
+    for n in {1..100}; do { echo "content of $n"; head -c 12000 /dev/urandom | base64; } > "$folder/$n.sent"; done
     begun=$(micros)
     timeout 60 "${outside[@]}" bash -c "$talkers" _ "$port" "$folder" > "$work/talkers" 2>&1 || fail "the connections: $(tail -n 3 "$work/talkers")"
     begun=$((($(micros) - begun) / 1000))
     for n in {1..100}; do
         cmp -s "$folder/$n.sent" "$folder/$n.got" || fail "connection $n got $(stat -c %s "$folder/$n.got") bytes, $(head -n 1 "$folder/$n.got"): $(tail -n 3 "$work/forward-$1")"
     done
+    # Whoever is refused a WebSocket tries SPDY without a word.
+    [ "$(audit_count ResponseStarted '"subresource":"portforward"' '"code":101' "\"verb\":\"$2\"")" -ge 1 ] || fail "kubectl did not speak what it should"
     ! grep -i error "$work/forward-$1" || fail "kubectl complains: $(tail -n 3 "$work/forward-$1")"
     kill "$(kubectl_of "$forwarder")"
     echo "100 connections at once, $begun ms"
@@ -35,6 +38,8 @@ talkers='
     for n in {1..100}; do
         exec {connection}<> /dev/tcp/127.0.0.1/$1 || exit 1
         connections+=($connection)
+        echo "hello $n" >&$connection
+        read -r -t 20 answer <&$connection && [ "$answer" = "hello $n" ] || { echo "connection $n: ${answer:-no answer}"; exit 1; }
     done
     for n in {1..100}; do
         connection=${connections[n - 1]}

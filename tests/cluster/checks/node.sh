@@ -25,15 +25,15 @@ checks() {
     check exec-stdin-64-mib exec_upload 67108864
     check exec-stdout-64-mib exec_download 67108864
     check exec-spdy spdy exec_apart
-    check exec-spdy-stdin-8-mib spdy exec_upload 8388608
+    check exec-spdy-stdin-2-mib spdy exec_upload 2097152
     check exec-spdy-stdout-8-mib spdy exec_download 8388608
     check exec-terminal exec_terminal
     check exec-parallel exec_parallel
     check exec-cancelled exec_cancelled
     check attach attach
     check cp cp_tree
-    check port-forward-100 forward_tcp websocket
-    check port-forward-spdy-100 forward_tcp spdy
+    check port-forward-100 forward_tcp websocket get
+    check port-forward-spdy-100 forward_tcp spdy create
     check port-forward-service forward_service
     check kubectl-proxy kubectl_proxy
     check service service
@@ -41,6 +41,7 @@ checks() {
     check logs-rotated rotated_log
     check exec-38-s long_exec_ended
     check exec-identity exec_identity
+    check nothing-refused nothing_refused
     start_follower
 }
 
@@ -94,6 +95,11 @@ logs_cancelled() {
     wait_until 2 audit_reaches 1 ResponseComplete "${follows[@]}" || fail "2 s after kubectl was killed the stream is still open at the API server"
     closed=$(audit_lines ResponseComplete "${follows[@]}" | tail -n 1 | audit_micros)
     echo "$(((closed - killed) / 1000)) ms"
+}
+
+# The agent's policy allows what RBAC allows. kubectl may go on in silence where it does not.
+nothing_refused() {
+    ! grep -m 1 "Refused a request" "$work/agent.log" || fail "the agent refused it"
 }
 
 start_follower() {
