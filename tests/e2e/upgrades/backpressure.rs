@@ -64,11 +64,8 @@ fn b04_the_connection_to_a_backend_that_does_not_read_is_closed() {
         flood(&socket, || {});
         assert_eq!(socket.part(), Part::Backpressure("channel_full".into()));
         let last = socket.part();
-        let reason = match &last {
-            Part::Closed { code: Some(1013), reason } if upgraded => reason.as_str(),
-            Part::Abort(reason) if !upgraded => reason.as_str(),
-            _ => "",
-        };
+        let (Part::Closed { reason, .. } | Part::Abort(reason)) = &last else { panic!("{last:?}") };
+        assert_eq!(matches!(last, Part::Closed { code: Some(1013), .. }), upgraded, "{last:?}");
         assert!(reason.starts_with("backpressure: "), "{last:?}");
         assert!(peer.ends(), "upgraded: {upgraded}");
     }
