@@ -50,13 +50,18 @@ impl Budget {
     /// Bytes that can be taken now.
     #[must_use]
     pub const fn free(&self, way: Way) -> usize {
-        let used = match way {
-            Way::Answer => self.answers,
-            Way::Request => self.requests,
-        };
-        let share = (self.ceiling - self.ceiling / 4).saturating_sub(used);
+        let share = (self.ceiling - self.ceiling / 4).saturating_sub(self.taken(way));
         let all = self.ceiling.saturating_sub(self.used());
         if share < all { share } else { all }
+    }
+
+    /// Bytes in use one way.
+    #[must_use]
+    pub const fn taken(&self, way: Way) -> usize {
+        match way {
+            Way::Answer => self.answers,
+            Way::Request => self.requests,
+        }
     }
 
     /// Bytes in use.

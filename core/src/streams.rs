@@ -256,7 +256,7 @@ impl Streams {
         exchange.upload = Upload::Closed;
         self.budget.give(Way::Answer, reserved);
         self.deadlines.remove(&(exchange.deadline, key));
-        let class = exchange.class(self.now);
+        let class = exchange.class();
         self.stop_pings(key);
         self.schedule.ready(key, class);
     }

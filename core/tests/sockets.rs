@@ -188,7 +188,7 @@ fn close_frames_and_ws_close_reach_the_backend_in_order() {
     assert_eq!(rig.sent()[0]["payload"]["code"], 4001);
     assert!(rig.outputs().contains(&Output::Finish { key }));
 
-    let key = rig.open_exec("q", "");
+    let key = rig.open_service("q");
     rig.plane(&rig::ws_data("q", b"\x01last"));
     rig.plane(&json!({"type":"ws_close","request_id":"q","payload":{}}));
     assert_eq!(rig.fed(), [(1, b"last".to_vec()), (8, b"\x03\xe8".to_vec())]);
@@ -198,6 +198,13 @@ fn close_frames_and_ws_close_reach_the_backend_in_order() {
     rig.backend(Input::Timeout);
     assert!(rig.outputs().contains(&Output::Abort { key }), "a backend that does not close is not waited for");
     assert_eq!(rig.used(), 0);
+
+    // After a close frame the Kubernetes API would let the command run on.
+    let key = rig.open_exec("e", "");
+    rig.plane(&rig::ws_data("e", b"\x01last"));
+    rig.plane(&json!({"type":"ws_close","request_id":"e","payload":{}}));
+    assert_eq!(rig.fed(), [(1, b"last".to_vec())]);
+    assert!(rig.outputs().contains(&Output::Finish { key }));
 }
 
 #[test]
@@ -295,14 +302,7 @@ fn other_tokens_are_bytes_both_ways_with_a_half_close() {
 #[test]
 fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
     let mut rig = Rig::new();
-    let mut request = upgrade("r", "/chat", json!({}));
-    for (key, value) in [("namespace", json!("shop")), ("service_name", json!("web")), ("service_port", json!(80))] {
-        request["payload"][key] = value;
-    }
-    rig.plane(&request);
-    let key = rig.opened().key;
-    rig.upgraded(key, "");
-    let _ = rig.sent();
+    let key = rig.open_service("r");
     for _ in 0..2 {
         rig.later(30_000);
         rig.backend(Input::Timeout);
@@ -316,4 +316,38 @@ fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
     }
     let sent = rig.sent();
     assert_eq!((sent.len(), sent[0]["payload"]["code"].as_u64()), (1, Some(1006)));
+}
+
+#[test]
+fn b47_why_comes_before_the_end_where_it_is_an_answer_to_a_ping_that_finds_no_room() {
+    let mut rig = Rig::with_ceiling(64 * 1024);
+    rig.plane(&start("s", EXEC, "v4.channel.k8s.io"));
+    let key = rig.opened().key;
+    rig.upgraded(key, "v4.channel.k8s.io");
+    rig.plane(&rig::ws_data("s", &[&[2][..], &[7; 24_400]].concat()));
+    rig.data(key, &server_frame(0x89, &[0; 100]));
+    let sent = rig.sent();
+    let kinds: Vec<_> = sent.iter().map(|message| message["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["backpressure", "proxy_websocket_close"]);
+}
+
+#[test]
+fn half_a_message_waits_for_room_while_something_is_on_its_way_out() {
+    let mut rig = Rig::with_ceiling(64 * 1024);
+    let (full, half) = (rig.open_exec("full", ""), rig.open_exec("half", ""));
+    let frame = |payload: usize, here: usize| {
+        let [.., high, low] = payload.to_be_bytes();
+        [&[0x82, 126, high, low][..], &vec![7; here - 4]].concat()
+    };
+    let mut given = 4 * 1024;
+    while given > 0 {
+        rig.data(full, &frame(given - 4, given));
+        given = rig.reads().into_iter().filter(|(key, _)| *key == full).map(|(_, limit)| limit).sum();
+    }
+    rig.data(half, &frame(6_000, 4 * 1024));
+    let sent = rig.sent();
+    assert!(sent.iter().all(|message| message["type"] == "proxy_websocket_data" && message["request_id"] == "full"));
+    assert!(rig.reads().iter().any(|(key, _)| *key == half), "its turn has come");
+    rig.data(half, &[7; 6_004 - 4 * 1024]);
+    assert_eq!(rig::bytes_of(&rig.sent()[0]).len(), 6_001);
 }

@@ -392,6 +392,9 @@ clusterDomain: cluster.local
 clusterDNS: [10.96.0.10]
 nodeStatusUpdateFrequency: 4s
 podLogsDir: /var/log/pods
+containerLogMaxSize: 64Ki
+containerLogMaxFiles: 5
+containerLogMonitorInterval: 3s
 volumePluginDir: $STATE/volume-plugins
 Y
     start kubelet "$ASSETS/kubelet" --config "$RUN/kubelet.yaml" --kubeconfig "$RUN/kubelet.conf" --root-dir "$STATE/kubelet" \

@@ -107,6 +107,8 @@ kind: ClusterRole
 metadata: {name: pipeops-agent}
 rules:
 - {apiGroups: [""], resources: [nodes, pods], verbs: [get, list]}
+- {apiGroups: [""], resources: [services], verbs: [get]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -123,12 +125,18 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {name: tester, namespace: $namespace}
 ---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader, namespace: $namespace}
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: tester, namespace: $namespace}
 rules:
 - {apiGroups: [""], resources: [configmaps], verbs: ["*"]}
 - {apiGroups: [""], resources: [pods, pods/log, services, events], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods/exec, pods/attach, pods/portforward], verbs: [get, create]}
+- {apiGroups: [""], resources: [services/proxy], verbs: [get]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -136,6 +144,19 @@ metadata: {name: tester, namespace: $namespace}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tester}
 subjects:
 - {kind: ServiceAccount, name: tester, namespace: $namespace}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: $namespace}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: $namespace}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects:
+- {kind: ServiceAccount, name: reader, namespace: $namespace}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -151,6 +172,8 @@ subjects:
 - {kind: ServiceAccount, name: tester, namespace: $namespace}
 Y
 token=$(admin -n "$namespace" create token tester)
+# shellcheck disable=SC2034 # for the checks
+reader_token=$(admin -n "$namespace" create token reader)
 agent_token=$(admin -n pipeops-system create token pipeops-agent)
 agent_user=system:serviceaccount:pipeops-system:pipeops-agent
 
@@ -158,6 +181,7 @@ agent_user=system:serviceaccount:pipeops-system:pipeops-agent
 mkfifo "$work/announcement"
 "${outside[@]}" "$DEVPLANE_BIN" serve --ca-file "$work/plane-ca.pem" --verbose --public-host "$plane_address" \
     --listen "$plane_address:0" --gateway-listen "$plane_address:0" --kube-listen "$plane_address:0" --apps-listen "$plane_address:0" \
+    --app "web.test=$namespace/web:80" --app "pods.test=$namespace/web-pods:8080" --app "nowhere.test=$namespace/nowhere:80" \
     > "$work/announcement" 2> "$work/devplane.log" < /dev/null &
 plane_pid=$!
 track $plane_pid
@@ -239,9 +263,9 @@ own_token() {
     uris=$(audit_lines ResponseComplete "\"username\":\"$agent_user\"" | field requestURI | sort | uniq -c)
     [ -n "$uris" ] || fail "the audit log has nothing from the agent: is it asked for the right user?"
     local foreign
-    foreign=$(awk '$2 !~ "^/version$|^/api/v1/(nodes|pods)[?]"' <<< "$uris")
+    foreign=$(awk '$2 !~ "^/version$|^/api/v1/(nodes|pods)[?]|/services/[a-z-]+$|/endpointslices[?]"' <<< "$uris")
     [ -z "$foreign" ] || fail "requests with the agent's own token: $foreign"
-    echo "$(awk '{ n += $1 } END { print n }' <<< "$uris") requests of its own, for version, nodes, pods"
+    echo "$(awk '{ n += $1 } END { print n }' <<< "$uris") requests of its own, for version, nodes, pods, services"
 }
 
 no_secrets() {

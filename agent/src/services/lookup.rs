@@ -1,6 +1,8 @@
 //! Where a service is.
 
 use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
 
 use hyper::Method;
 use miniserde::json::{self, Array, Number, Object, Value};
@@ -11,6 +13,9 @@ use crate::cluster::OwnClient;
 
 /// The most addresses of one service that are looked at.
 const MOST: usize = 16;
+
+/// For DNS to contradict the API server.
+const DOUBTFUL: Duration = Duration::from_millis(1500);
 
 /// What was found out about one port of a service.
 #[derive(Debug, PartialEq)]
@@ -36,33 +41,51 @@ pub(super) enum Place {
 pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: u16) -> Result<Found, UpstreamError> {
     let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
     match get(client, &path).await {
-        Some(service) => match read_service(&service, port)? {
+        Told::Object(service) => match read_service(&service, port)? {
             Service::At(found) => Ok(found),
             Service::Headless { port_name, secure } => {
                 let path = format!(
                     "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}&limit=16"
                 );
-                let slices =
-                    get(client, &path).await.ok_or(UpstreamError::Unreachable("the service's endpoints are not known"))?;
+                let Told::Object(slices) = get(client, &path).await else {
+                    return Err(UpstreamError::Unreachable("the service's endpoints are not known"));
+                };
                 let (addresses, port) =
                     read_slices(&slices, &port_name).ok_or(UpstreamError::Unreachable("the service has no endpoint"))?;
                 Ok(Found { place: Place::Pods(addresses), port, secure })
             }
         },
-        None => resolve(namespace, name, port).await,
+        // Names that only DNS knows are rare, and where there is no DNS nobody should wait for it.
+        Told::Absent => match tokio::time::timeout(DOUBTFUL, resolve(namespace, name, port)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(_)) | Err(_) => Err(UpstreamError::Unreachable("there is no such service")),
+        },
+        Told::Nothing => resolve(namespace, name, port).await,
     }
 }
 
-async fn get(client: &OwnClient, path: &str) -> Option<Object> {
+/// What the API server says about an object.
+enum Told {
+    Object(Object),
+    /// There is none.
+    Absent,
+    /// It does not say.
+    Nothing,
+}
+
+async fn get(client: &OwnClient, path: &str) -> Told {
     match client.request(Method::GET, path, None).await {
-        Ok(answer) if answer.status == 200 => json::from_str(core::str::from_utf8(&answer.body).ok()?).ok(),
+        Ok(answer) if answer.status == 200 => {
+            let text = core::str::from_utf8(&answer.body).unwrap_or_default();
+            json::from_str(text).map_or(Told::Nothing, Told::Object)
+        }
         Ok(answer) => {
             log::debug!(path = path, status = answer.status; "The API server does not tell where a service is");
-            None
+            if answer.status == 404 { Told::Absent } else { Told::Nothing }
         }
         Err(error) => {
             log::debug!(path = path, error = error.to_string(); "The API server does not tell where a service is");
-            None
+            Told::Nothing
         }
     }
 }
@@ -71,11 +94,23 @@ async fn get(client: &OwnClient, path: &str) -> Option<Object> {
 async fn resolve(namespace: &str, name: &str, port: u16) -> Result<Found, UpstreamError> {
     const UNKNOWN: UpstreamError = UpstreamError::Unreachable("the service's name cannot be resolved");
     let search = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    // The dot at the end keeps the search list of this machine out of it.
-    let host = format!("{name}.{namespace}.svc.{}.", cluster_domain(&search));
-    let found = tokio::net::lookup_host((host.as_str(), port)).await.map_err(|_| UNKNOWN)?;
-    let addresses: Vec<IpAddr> = found.take(MOST).map(|address| address.ip()).collect();
+    let host = format!("{name}.{namespace}.svc.{}", cluster_domain(&search));
+    // The dot at the end keeps the search list of this machine out of it, and with it questions that no server can answer; without
+    // the dot, files of hosts know the name as well. Whichever is found first is it.
+    let dotted = format!("{host}.");
+    let mut exact = pin!(addresses(&dotted, port));
+    let mut lenient = pin!(addresses(&host, port));
+    let addresses = tokio::select! {
+        found = &mut exact => if found.is_empty() { lenient.await } else { found },
+        found = &mut lenient => if found.is_empty() { exact.await } else { found },
+    };
     if addresses.is_empty() { Err(UNKNOWN) } else { Ok(Found { place: Place::Resolved(addresses), port, secure: port == 443 }) }
+}
+
+/// What a name resolves to; nothing where it does not.
+async fn addresses(host: &str, port: u16) -> Vec<IpAddr> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    found.into_iter().flatten().take(MOST).map(|address| address.ip()).collect()
 }
 
 /// What stands behind `svc.` in the search list, as kubelet writes it.

@@ -1,7 +1,8 @@
-//! Which addresses are those of nodes: what listens there is the machine's own, and no service of the cluster.
+//! Which addresses are those of nodes, as the API server lists them: what listens there is the machine's own, and no service of the
+//! cluster.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,8 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Whether `address` is one of this machine, or of a node that the API server knows.
+    /// Whether `address` is one of a node. Where the API server does not tell, nobody is taken for one.
     pub(super) async fn has(&self, client: &OwnClient, address: IpAddr) -> bool {
-        if is_of_this_machine(address) {
-            return true;
-        }
         if let Some(answer) = self.remembered(address) {
             return answer;
         }
@@ -41,19 +39,18 @@ impl Nodes {
     }
 }
 
-/// Only what belongs to this machine can be bound to.
-fn is_of_this_machine(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
-}
-
 async fn list(client: &OwnClient) -> Option<BTreeSet<IpAddr>> {
     let answer = client.request(Method::GET, "/api/v1/nodes?limit=200", None).await.ok()?;
     let list: Object = json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()?;
-    let addresses = objects(&list, "items").into_iter().filter_map(|node| match node.get("status") {
+    Some(read(&list))
+}
+
+fn read(list: &Object) -> BTreeSet<IpAddr> {
+    let addresses = objects(list, "items").into_iter().filter_map(|node| match node.get("status") {
         Some(json::Value::Object(status)) => Some(objects(status, "addresses")),
         _ => None,
     });
-    Some(addresses.flatten().filter_map(|address| text(address, "address").parse().ok()).collect())
+    addresses.flatten().filter_map(|address| text(address, "address").parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -61,8 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_is_a_node() {
-        assert!(is_of_this_machine("127.0.0.1".parse().unwrap()));
-        assert!(!is_of_this_machine("192.0.2.1".parse().unwrap()), "reserved for documentation");
+    fn all_addresses_of_all_nodes_count_and_names_do_not() {
+        let list: Object = json::from_str(
+            r#"{"items":[{"status":{"addresses":[{"type":"InternalIP","address":"10.200.0.1"},{"type":"Hostname","address":"edge"}]}},
+                {"status":{}},{},{"status":{"addresses":[{"type":"ExternalIP","address":"2001:db8::7"}]}}]}"#,
+        )
+        .unwrap();
+        let expected: BTreeSet<IpAddr> = ["10.200.0.1", "2001:db8::7"].iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!(read(&list), expected);
     }
 }

@@ -49,13 +49,14 @@ impl Streams {
             (Entry::Request, false) => Announce::Buffered((101, told)),
         };
         let mut socket = Socket::new(announce, source, translate, now);
+        socket.to_service = keep_alive;
         if keep_alive {
             socket.next_ping = Some(ping);
             self.pings.insert((ping, key));
         }
         exchange.answer = Answer::Upgraded(alloc::boxed::Box::new(socket));
         exchange.next_read = FIRST_READ.min(most);
-        let class = exchange.class(now);
+        let class = exchange.class();
         self.schedule.ready(key, class);
         // What came before the answer goes on in its order.
         let waited: usize = early.iter().map(|(_, data)| cost(data.len())).sum();
@@ -186,7 +187,7 @@ impl Streams {
         let (id, entry) = (exchange.id.clone(), exchange.entry);
         self.outputs.push_back(Output::Event(Event::Cancelled { id: id.clone() }));
         let code = code.unwrap_or(1000);
-        if self.part(key, code, reason) {
+        if self.part(key, code, reason, false) {
             self.linger(key);
         } else {
             self.outputs.push_back(Output::Abort { key });
@@ -200,7 +201,10 @@ impl Streams {
 
     /// Lets the backend know that nothing more will come, and has the shell end the connection by itself. False where there is no
     /// connection, or no room for that.
-    fn part(&mut self, key: Key, code: u16, reason: &str) -> bool {
+    ///
+    /// To the Kubernetes API nothing is said of its own accord, as its client has gone without a word: after a close frame it lets a
+    /// command run on, at the bare end of the connection it ends it.
+    fn part(&mut self, key: Key, code: u16, reason: &str, is_answer: bool) -> bool {
         let Some(exchange) = self.exchanges.get_mut(&key) else { return false };
         let Answer::Upgraded(socket) = &mut exchange.answer else { return false };
         if exchange.finishing {
@@ -210,7 +214,7 @@ impl Streams {
             return false;
         }
         exchange.finishing = true;
-        let say = !core::mem::replace(&mut socket.closing, true) && !socket.is_raw();
+        let say = !core::mem::replace(&mut socket.closing, true) && !socket.is_raw() && (is_answer || socket.to_service);
         if say {
             let payload = websocket::close_payload(code, reason);
             let [a, b, c, d, ..] = self.random.draw().to_ne_bytes();
@@ -226,13 +230,13 @@ impl Streams {
 
     /// As [`Self::part`], for a connection that the agent ends of its own.
     pub(super) fn say_goodbye(&mut self, key: Key) -> bool {
-        self.part(key, 1001, "")
+        self.part(key, 1001, "", false)
     }
 
     /// The backend has closed: its words are given back to it, as the protocol wants (RFC 6455, section 5.5.1), and to the plane.
     pub(super) fn on_backend_close(&mut self, key: Key, payload: &[u8]) {
         let (code, reason) = websocket::read_close(payload);
-        if !self.part(key, code, &reason) {
+        if !self.part(key, code, &reason, true) {
             self.outputs.push_back(Output::Abort { key });
         }
         self.settle(key, Ending::Closed(code, reason));

@@ -103,11 +103,11 @@ impl Exchange {
         self.upgrading.is_some() || matches!(self.answer, Answer::Upgraded(_))
     }
 
-    pub(super) fn class(&self, now: Instant) -> Class {
+    pub(super) fn class(&self) -> Class {
         match &self.answer {
             Answer::Streamed { sent, .. } if *sent > BULK_AFTER => Class::Bulk,
             Answer::Streamed { .. } | Answer::Buffered { .. } => Class::Answer,
-            Answer::Upgraded(socket) => socket.class(now),
+            Answer::Upgraded(socket) => socket.class(),
         }
     }
 
@@ -123,8 +123,8 @@ impl Exchange {
         }
     }
 
-    /// Whether it holds bytes that are of no use without more: such an exchange must not wait for budget, because two of them could
-    /// wait for each other for ever.
+    /// Whether it holds bytes that are of no use without more: such an exchange may wait for budget only while something is on its
+    /// way out, because two of them could wait for each other for ever.
     pub(super) fn is_incomplete(&self) -> bool {
         match &self.answer {
             Answer::Streamed { .. } => false,

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use super::exchange::{Answer, Ending, OVERHEAD, Upload, answer_headers, collect, cost};
+use super::exchange::{Answer, Ending, Exchange, OVERHEAD, Upload, answer_headers, collect, cost};
 use super::{Key, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::Header;
@@ -43,7 +43,7 @@ impl Streams {
             Answer::Upgraded(_) => {}
         }
         if exchange.is_streamed() {
-            let class = exchange.class(self.now);
+            let class = exchange.class();
             self.schedule.ready(key, class);
         }
         self.allow_read(key);
@@ -72,13 +72,10 @@ impl Streams {
         match &mut exchange.answer {
             Answer::Streamed { chunks, .. } => chunks.push_back(data),
             Answer::Buffered { blocks, .. } => collect(blocks, &data),
-            Answer::Upgraded(socket) => {
-                socket.heard = now;
-                socket.push(data);
-            }
+            Answer::Upgraded(socket) => socket.push(data, now),
         }
         if !matches!(exchange.answer, Answer::Buffered { .. }) {
-            let class = exchange.class(now);
+            let class = exchange.class();
             self.schedule.ready(key, class);
         }
         self.allow_read(key);
@@ -102,7 +99,7 @@ impl Streams {
             socket.ended = true;
             let reserved = core::mem::take(&mut exchange.reserved);
             self.budget.give(Way::Answer, reserved);
-            let class = exchange.class(self.now);
+            let class = exchange.class();
             return self.schedule.ready(key, class);
         }
         self.settle(key, Ending::Complete);
@@ -131,9 +128,10 @@ impl Streams {
         if self.budget.take(Way::Answer, cost(limit)) {
             exchange.reserved = cost(limit);
             exchange.starved = false;
+            if let Answer::Upgraded(socket) = &mut exchange.answer {
+                socket.asked = self.now;
+            }
             self.outputs.push_back(Output::Read { key, limit });
-        } else if exchange.is_incomplete() {
-            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
         } else if !exchange.starved {
             exchange.starved = true;
             self.starved.push_back(key);
@@ -145,7 +143,11 @@ impl Streams {
         while let Some(&key) = self.starved.front() {
             let wanted = self.exchanges.get(&key).map_or(0, |exchange| cost(exchange.next_read));
             if wanted > self.budget.free(Way::Answer) {
-                break;
+                // Nothing that goes out now will free anything, so those that hold half an answer may be waiting for each other.
+                if self.has_transmit() || !self.fail_starved() {
+                    break;
+                }
+                continue;
             }
             self.starved.pop_front();
             if let Some(exchange) = self.exchanges.get_mut(&key) {
@@ -153,6 +155,16 @@ impl Streams {
                 self.allow_read(key);
             }
         }
+    }
+
+    /// Ends the oldest of those that wait and hold bytes which are of no use without more. False when there is none.
+    fn fail_starved(&mut self) -> bool {
+        let incomplete = |key: &Key| self.exchanges.get(key).is_some_and(Exchange::is_incomplete);
+        let Some(at) = self.starved.iter().position(incomplete) else { return false };
+        if let Some(key) = self.starved.remove(at) {
+            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
+        }
+        true
     }
 
     pub(super) fn on_body_chunk(&mut self, id: &str, data: Bytes) {

@@ -35,6 +35,8 @@ pub(super) struct Socket {
     pub(super) source: Source,
     /// Text from the plane goes to the first channel.
     pub(super) translate: bool,
+    /// The other end is a service that speaks WebSocket.
+    pub(super) to_service: bool,
     /// The backend has nothing more to say.
     pub(super) ended: bool,
     /// The plane's side has said its last word.
@@ -42,6 +44,8 @@ pub(super) struct Socket {
     /// When the backend was last heard.
     pub(super) heard: Instant,
     pub(super) next_ping: Option<Instant>,
+    /// When the backend was last asked for more.
+    pub(super) asked: Instant,
     burst: u64,
     last_sent: Instant,
 }
@@ -70,10 +74,27 @@ pub(super) enum Source {
 
 impl Socket {
     pub(super) fn new(announce: Announce, source: Source, translate: bool, now: Instant) -> Self {
-        Self { announce, source, translate, ended: false, closing: false, heard: now, next_ping: None, burst: 0, last_sent: now }
+        Self {
+            announce,
+            source,
+            translate,
+            to_service: false,
+            ended: false,
+            closing: false,
+            heard: now,
+            next_ping: None,
+            asked: now,
+            burst: 0,
+            last_sent: now,
+        }
     }
 
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub(super) fn push(&mut self, data: Bytes, now: Instant) {
+        self.heard = now;
+        // Quiet is a backend that has nothing to say when it is asked, not one that waits for its turn on a busy socket.
+        if self.held() == 0 && now.since(self.asked.max(self.last_sent)) > QUIET {
+            self.burst = 0;
+        }
         match &mut self.source {
             Source::WebSocket(reader) => reader.push(data),
             Source::Raw { chunks, waiting } => {
@@ -112,21 +133,42 @@ impl Socket {
 
     /// Notes that so many bytes went to the plane.
     pub(super) fn sent(&mut self, bytes: usize, now: Instant) {
-        if now.since(self.last_sent) > QUIET {
-            self.burst = 0;
-        }
         self.burst = self.burst.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.last_sent = now;
     }
 
-    pub(super) fn class(&self, now: Instant) -> Class {
-        let bulk = self.burst > BULK_AFTER && now.since(self.last_sent) <= QUIET;
-        if bulk { Class::Bulk } else { Class::Interactive }
+    pub(super) const fn class(&self) -> Class {
+        if self.burst > BULK_AFTER { Class::Bulk } else { Class::Interactive }
     }
 
     /// What the end of the connection means when nobody has said how it ended.
     pub(super) fn silent_end(&self) -> (u16, String) {
         // Bytes end as TCP does; a WebSocket that ends without a close frame is broken.
         if self.is_raw() { (1000, String::new()) } else { (crate::websocket::ABNORMAL, String::new()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_turn_stays_bulk_and_who_has_nothing_to_say_does_not() {
+        let at = Instant::from_millis;
+        let source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        let mut socket = Socket::new(Announce::Nothing, source, false, at(0));
+        socket.push(Bytes::from_static(b"much"), at(0));
+        socket.sent(200_000, at(0));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.push(Bytes::from_static(b"more behind what waits"), at(1_000));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        // Nothing waits, but nobody had asked.
+        socket.asked = at(1_990);
+        socket.push(Bytes::from_static(b"at once"), at(2_000));
+        assert_eq!(socket.class(), Class::Bulk);
+        socket.source = Source::Raw { chunks: VecDeque::new(), waiting: 0 };
+        socket.push(Bytes::from_static(b"a key"), at(2_100));
+        assert_eq!(socket.class(), Class::Interactive);
     }
 }

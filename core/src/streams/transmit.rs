@@ -52,11 +52,12 @@ impl Streams {
         if let Some(writing) = self.writing.take() {
             return Some(self.write_on(writing, stamp, base64, out));
         }
-        if let Some(notice) = self.notices.pop_front() {
-            encode(&notice, stamp, base64, out);
-            return Some(Piece::WHOLE);
-        }
-        while let Some(key) = self.schedule.next() {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                encode(&notice, stamp, base64, out);
+                return Some(Piece::WHOLE);
+            }
+            let key = self.schedule.next()?;
             match self.next_of(key) {
                 Some(Next::Message(message)) => {
                     encode(&message, stamp, base64, out);
@@ -66,7 +67,6 @@ impl Streams {
                 None => {}
             }
         }
-        None
     }
 
     /// Writes one frame, and keeps the rest for the next.
@@ -83,13 +83,12 @@ impl Streams {
 
     /// The next message of one exchange, which is put back in line when it has more.
     fn next_of(&mut self, key: Key) -> Option<Next> {
-        let now = self.now;
         let exchange = self.exchanges.get_mut(&key)?;
         let id = exchange.id.clone();
         match &mut exchange.answer {
             Answer::Streamed { head, chunks, sent } => {
                 if let Some((status, headers)) = head.take() {
-                    let class = exchange.class(now);
+                    let class = exchange.class();
                     self.schedule.ready(key, class);
                     return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
                 }
@@ -99,7 +98,7 @@ impl Streams {
                     exchange.held -= freed;
                     self.budget.give(Way::Answer, freed);
                     if more {
-                        let class = exchange.class(now);
+                        let class = exchange.class();
                         self.schedule.ready(key, class);
                     }
                     self.allow_read(key);
@@ -133,7 +132,6 @@ impl Streams {
 
     /// The next message of an upgraded connection.
     fn next_of_socket(&mut self, key: Key, id: Arc<str>) -> Option<Next> {
-        let now = self.now;
         loop {
             let exchange = self.exchanges.get_mut(&key)?;
             let Answer::Upgraded(socket) = &mut exchange.answer else { return None };
@@ -148,7 +146,7 @@ impl Streams {
                     return Some(Next::Message(Outbound::ResponseHead { id, status, headers }));
                 }
                 announce @ (Announce::StreamedEnd | Announce::Buffered(_)) => {
-                    let class = exchange.class(now);
+                    let class = exchange.class();
                     self.schedule.ready(key, class);
                     return Some(Next::Message(match announce {
                         Announce::Buffered((status, headers)) => Outbound::Response { id, status, headers, body: Vec::new() },
@@ -195,10 +193,17 @@ impl Streams {
             self.budget.give(Way::Answer, freed);
             if let Some(next) = self.pass_on(key, &id, entry, message, large) {
                 if let Some(exchange) = self.exchanges.get(&key) {
-                    self.schedule.ready(key, exchange.class(now));
+                    self.schedule.ready(key, exchange.class());
                 }
                 self.allow_read(key);
                 return Some(next);
+            }
+            // An answer to a ping that found no room ends the exchange, and why comes before the end.
+            if !self.notices.is_empty() {
+                if let Some(exchange) = self.exchanges.get(&key) {
+                    self.schedule.ready(key, exchange.class());
+                }
+                return None;
             }
         }
     }

@@ -54,7 +54,8 @@ fn list<'a>(headers: impl Iterator<Item = &'a Header>, field: &str) -> Result<Ve
     let mut protocols: Vec<String> = Vec::new();
     let fields = field.split(',').chain(headers.flat_map(|header| header.value.split(',')));
     for protocol in fields.map(str::trim).filter(|protocol| !protocol.is_empty()) {
-        if !protocol.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte)) {
+        // A token of HTTP, or with a slash: the Kubernetes API calls one `SPDY/3.1+portforward.k8s.io`.
+        if !protocol.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"(),:;<=>?@[\\]{}".contains(&byte)) {
             return Err(Refusal::Header);
         }
         if !protocols.iter().any(|known| known == protocol) {
@@ -149,6 +150,8 @@ mod tests {
         assert_eq!(offered_for_stream(&headers, "c,d", "/api/v1/x/exec").unwrap(), ["c", "d", "a", "b"]);
         assert_eq!(offered_for_stream(&[], "", "/api/v1/x/exec").unwrap().len(), 4);
         assert!(offered_for_stream(&[], "", "/api/v1/pods").unwrap().is_empty());
+        let forward = [header("Sec-WebSocket-Protocol", "SPDY/3.1+portforward.k8s.io")];
+        assert_eq!(offered_for_stream(&forward, "", "/api/v1/x/portforward").unwrap(), ["SPDY/3.1+portforward.k8s.io"]);
         assert_eq!(offered(&[], "a b\r\nX: y"), Err(Refusal::Header));
     }
 

@@ -21,7 +21,12 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let streams = Streams::new(Limits::default(), Policy::default(), 7, Base64::PORTABLE);
+        Self::with_ceiling(Limits::default().ceiling)
+    }
+
+    pub(crate) fn with_ceiling(ceiling: usize) -> Self {
+        let limits = Limits { ceiling, ..Limits::default() };
+        let streams = Streams::new(limits, Policy::default(), 7, Base64::PORTABLE);
         Self { streams, now: 0, wall: VecDeque::new(), fed: Vec::new() }
     }
 
@@ -59,6 +64,15 @@ impl Rig {
         self.wall.drain(..).collect()
     }
 
+    /// The permissions to read that were given since the last look.
+    pub(crate) fn reads(&mut self) -> Vec<(Key, usize)> {
+        let read = |output| match output {
+            Output::Read { key, limit } => Some((key, limit)),
+            _ => None,
+        };
+        self.outputs().into_iter().filter_map(read).collect()
+    }
+
     pub(crate) fn opened(&mut self) -> Open {
         let open = self.outputs().into_iter().find_map(|output| match output {
             Output::Open(open) => Some(*open),
@@ -85,6 +99,19 @@ impl Rig {
         self.plane(&upgrade(id, EXEC, json!({})));
         let key = self.opened().key;
         self.upgraded(key, protocol);
+        let _ = self.sent();
+        key
+    }
+
+    /// A WebSocket to a service.
+    pub(crate) fn open_service(&mut self, id: &str) -> Key {
+        let mut request = upgrade(id, "/chat", json!({}));
+        for (key, value) in [("namespace", json!("shop")), ("service_name", json!("web")), ("service_port", json!(80))] {
+            request["payload"][key] = value;
+        }
+        self.plane(&request);
+        let key = self.opened().key;
+        self.upgraded(key, "");
         let _ = self.sent();
         key
     }

@@ -22,6 +22,8 @@ checks() {
     check forbidden forbidden
     check bad-token bad_token
     check no-token no_token
+    check exec-refused exec_refused
+    check exec-forbidden exec_forbidden
     check watch-latency watch_latency
     check watch-cancelled watch_cancelled
     check list-8-mib big_list
@@ -79,6 +81,29 @@ no_token() {
     case $code in 401 | 403) ;; *) fail "status $code: $(cat "$work/no-token")" ;; esac
     [ "$(audit_count ResponseComplete "$path" "$agent_user")" = 0 ] || fail "it was asked with the agent's own token"
     echo "$code"
+}
+
+# Without a kubelet there is nobody to run anything, and the API server says so, whoever asks and over whichever protocol.
+exec_refused() {
+    local protocol answer
+    admin -n "$namespace" create serviceaccount default > /dev/null || fail "no default service account"
+    admin -n "$namespace" run box --image nothing --restart Never > /dev/null || fail "no pod"
+    for protocol in true false; do
+        export KUBECTL_REMOTE_COMMAND_WEBSOCKETS=$protocol
+        answer=$(same 1 exec box -- true) || fail "$answer"
+        grep -q '^Error from server (BadRequest): pod box does not have a host assigned$' <<< "$answer" || fail "not the API server's own words: $answer"
+        answer=$(same 1 exec nothing-of-that-name -- true) || fail "$answer"
+    done
+    echo "BadRequest, NotFound"
+}
+exec_forbidden() {
+    local protocol answer
+    for protocol in true false; do
+        export KUBECTL_REMOTE_COMMAND_WEBSOCKETS=$protocol
+        answer=$(same 1 --token "$reader_token" exec box -- true) || fail "$answer"
+        grep -q '^Error from server (Forbidden): pods "box" is forbidden: .* cannot .* resource "pods/exec"' <<< "$answer" || fail "$answer"
+    done
+    echo 403
 }
 
 # ------------------------------------------------------------------------------------------------------------------- write

@@ -1,9 +1,16 @@
 # The checks of the node tier.
 # shellcheck shell=bash disable=SC2154 # the variables are those of run.sh
 
+# shellcheck source=tests/cluster/checks/exec.sh
+. "$here/checks/exec.sh"
+# shellcheck source=tests/cluster/checks/forward.sh
+. "$here/checks/forward.sh"
+
 checks() {
     check cannot-be-dialled cannot_be_dialled
     check pods-run pods_run
+    start_long_exec
+    start_chatter
     check logs-follow logs_follow
     check logs-whole same_lines 0 logs ticker
     check logs-tail same_lines 0 logs ticker --tail=5
@@ -13,6 +20,27 @@ checks() {
     check describe-pod same_lines 0 describe pod ticker
     check describe-node-forbidden same_lines 1 get --raw /api/v1/nodes/node1/proxy/pods
     check logs-of-nothing same_lines 1 logs nothing-of-that-name
+    check exec exec_apart
+    check exec-forbidden exec_forbidden
+    check exec-stdin-64-mib exec_upload 67108864
+    check exec-stdout-64-mib exec_download 67108864
+    check exec-spdy spdy exec_apart
+    check exec-spdy-stdin-8-mib spdy exec_upload 8388608
+    check exec-spdy-stdout-8-mib spdy exec_download 8388608
+    check exec-terminal exec_terminal
+    check exec-parallel exec_parallel
+    check exec-cancelled exec_cancelled
+    check attach attach
+    check cp cp_tree
+    check port-forward-100 forward_tcp websocket
+    check port-forward-spdy-100 forward_tcp spdy
+    check port-forward-service forward_service
+    check kubectl-proxy kubectl_proxy
+    check service service
+    check service-unknown service_unknown
+    check logs-rotated rotated_log
+    check exec-38-s long_exec_ended
+    check exec-identity exec_identity
     start_follower
 }
 
@@ -28,8 +56,8 @@ cannot_be_dialled() {
 pods_run() {
     admin -n "$namespace" wait --for=create serviceaccount/default --timeout=30s > /dev/null || fail "no default service account"
     admin -n "$namespace" apply -f "$here/pods.yaml" > /dev/null || fail "they cannot be made"
-    admin -n "$namespace" wait --for=condition=Ready pod/ticker pod/talker --timeout=30s 2>&1 || fail "they do not get ready"
-    echo "2 pods"
+    admin -n "$namespace" wait --for=condition=Ready pod/ticker pod/talker pod/box pod/chatter --timeout=30s 2>&1 || fail "they do not get ready"
+    echo "4 pods"
 }
 
 # When the machine's uptime was zero. It counts hundredths, so what matters is when it has just moved on.

@@ -4,12 +4,16 @@ use devplane::plane::{Body, Faults, HeartbeatReply, PlaneConfig, Refusal, Regist
 use pipeops_agent_core::streams::Limits;
 
 use crate::backend::Kind;
+use crate::socket::script::Script;
 use crate::world::{Counts, GATEWAY, World};
 
 /// How long there are faults, milliseconds.
 const STORM: u64 = 90_000;
 /// The longest that the plane holds a message back, and the time that a connection needs to die of it.
 const LEFTOVERS: u64 = 30_000;
+/// How long a connection may take to end after the last word: the agent waits ten seconds for its backend, and bodies at that time
+/// are small.
+const GOODBYE: u64 = 12_000;
 /// How long everything may take to be well again: the longest back-off with its jitter, the longest Retry-After that is
 /// honoured, and the deadlines on the way.
 const RECOVERY: u64 = 4 * 60_000;
@@ -26,19 +30,31 @@ pub fn play(seed: u64) -> (u64, Counts) {
         ..PlaneConfig::default()
     };
     let limits = Limits {
-        ceiling: if dice.bool() { 256 * 1024 } else { 8 * 1024 * 1024 },
+        ceiling: [64 * 1024, 256 * 1024, 256 * 1024, 8 * 1024 * 1024, 8 * 1024 * 1024][dice.usize(0..5)],
         exchanges: dice.usize(4..64),
         ..Limits::default()
     };
     let mut world = World::new(seed, plane, limits);
     world.network.latency = (1, dice.u64(2..400));
-    while world.now < STORM {
+    // Streams live longest where nothing breaks; a slow line alone fills every buffer.
+    let calm = dice.u8(0..4) == 0;
+    if calm {
+        world.network.per_frame = [0, 1, 20, 150][dice.usize(0..4)];
+    }
+    let storm = if calm { STORM / 4 } else { STORM };
+    while world.now < storm {
         let pause = dice.u64(1..8000);
-        let until = (world.now + pause).min(STORM);
+        let until = (world.now + pause).min(storm);
         world.run_until(until);
-        world.disturb(|world| disturb(world, &mut dice));
+        if !calm {
+            world.disturb(|world| disturb(world, &mut dice));
+        }
         for _ in 0..dice.usize(0..6) {
-            ask(&mut world, &mut dice);
+            if dice.u8(0..6) < if calm { 4 } else { 2 } {
+                let _ = world.upgrade(Script::random(&mut dice));
+            } else {
+                ask(&mut world, &mut dice);
+            }
         }
     }
     world.disturb(|world| {
@@ -46,17 +62,21 @@ pub fn play(seed: u64) -> (u64, Counts) {
         world.network = crate::world::Network::default();
     });
     // What the plane held back in the storm, a close among it, still arrives.
-    world.run_until(world.now + LEFTOVERS);
+    world.run_until(world.now + if calm { 2_000 } else { LEFTOVERS });
     let end = world.now + RECOVERY;
     let online = world.run_while(end, |world| !world.is_online());
     assert!(online, "not online again within {RECOVERY} ms of peace: {}", world.story());
+    world.judge_stalled();
+    for id in world.streams.keys().copied().collect::<Vec<_>>() {
+        world.disturb(|world| world.hang_up(id, None));
+    }
     // Whatever is still under way from the storm may take its own time; a new request must be answered now.
     for id in world.watched.keys().copied().collect::<Vec<_>>() {
         if world.watched.get(&id).is_some_and(|watched| watched.ended.is_none()) {
             world.cancel(id);
         }
     }
-    world.run_until(world.now + 5_000);
+    world.run_until(world.now + GOODBYE);
     if !world.is_online() {
         let end = world.now + RECOVERY;
         assert!(world.run_while(end, |world| !world.is_online()), "not online again");
@@ -70,6 +90,7 @@ pub fn play(seed: u64) -> (u64, Counts) {
         world.story()
     );
     assert_eq!(world.backends_open(), 0, "backends left open");
+    world.judge_peace();
     world.shut_down();
     let end = world.now + 4_000;
     assert!(world.run_while(end, |world| world.stopped.is_none()), "contract 12: not stopped in time");

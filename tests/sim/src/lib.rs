@@ -5,4 +5,5 @@
 pub mod backend;
 pub mod chaos;
 pub mod herd;
+pub mod socket;
 pub mod world;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
+use pipeops_sim::world::Counts;
 use pipeops_sim::{chaos, herd};
 
 const HELP: &str = "pipeops-sim: the agent's machines against random faults, in virtual time
@@ -67,35 +68,32 @@ fn play_all(from: u64, seeds: u64) -> bool {
     let workers: Vec<_> = (0..threads)
         .map(|worker| {
             std::thread::spawn(move || {
-                let (mut failed, mut steps, mut completed) = (Vec::new(), 0u64, 0u64);
+                let (mut failed, mut sum) = (Vec::new(), Counts::default());
                 for seed in (from + worker..from + seeds).step_by(usize::try_from(threads).unwrap_or(1)) {
                     match std::panic::catch_unwind(|| chaos::play(seed)) {
-                        Ok((_, counts)) => {
-                            steps += counts.steps;
-                            completed += counts.completed;
-                        }
+                        Ok((_, counts)) => sum.add(&counts),
                         Err(_) => {
                             say(&format!("FAILED seed {seed}; replay: cargo run --profile sim -p pipeops-sim -- --seed {seed}"));
                             failed.push(seed);
                         }
                     }
                 }
-                (failed, steps, completed)
+                (failed, sum)
             })
         })
         .collect();
-    let (mut failed, mut steps, mut completed) = (0, 0, 0);
+    let (mut failed, mut sum) = (0, Counts::default());
     for worker in workers {
-        if let Ok((seeds, worked, exchanges)) = worker.join() {
+        if let Ok((seeds, counts)) = worker.join() {
             failed += seeds.len();
-            steps += worked;
-            completed += exchanges;
+            sum.add(&counts);
         } else {
             failed += 1;
         }
     }
+    let Counts { steps, completed, streams, upgraded, whole, pressed, frames, .. } = sum;
     say(&format!(
-        "simulation: {seeds} seeds, {steps} steps, {completed} exchanges completed, {failed} seeds failed, {:.1} s",
+        "simulation: {seeds} seeds, {steps} steps, {completed} exchanges completed; {streams} streams, {upgraded} answered with 101, {whole} ended whole, {pressed} by backpressure, {frames} frames; {failed} seeds failed, {:.1} s",
         start.elapsed().as_secs_f64()
     ));
     failed == 0

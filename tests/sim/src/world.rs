@@ -4,8 +4,11 @@
 //! fill the socket, sleep until the earliest deadline; and checks the contract after every step.
 
 mod check;
+mod counts;
 mod network;
 mod outputs;
+mod queue;
+mod streams;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -17,12 +20,16 @@ use devplane::plane::{
 use pipeops_agent_core::message::{Facts, Identity};
 use pipeops_agent_core::policy::Policy;
 use pipeops_agent_core::session::{self, Attempt, Beat, CloseCode, Endpoint, Failure, State};
-use pipeops_agent_core::streams::{self, Key, Limits};
+use pipeops_agent_core::streams::{Input as Upstream, Key, Limits};
 use pipeops_agent_core::time::Instant;
 use pipeops_agent_core::tunnel::{Config, Event, Input, Output, Tunnel};
 use pipeops_agent_core::wire::Base64;
 
+pub use self::counts::Counts;
+use self::queue::{Frame, Happening, Scheduled};
+pub use self::streams::Stream;
 use crate::backend::{Backends, Kind, byte_at};
+use crate::socket::Sockets;
 
 /// The plane's gateway, as it names it.
 pub const GATEWAY: &str = "wss://gateway.sim/ws";
@@ -50,51 +57,6 @@ impl Default for Network {
     }
 }
 
-enum Happening {
-    Dial { attempt: Attempt, endpoint: Endpoint },
-    DialAnswer { attempt: Attempt, result: Result<ConnectionId, Failure> },
-    ToPlane { connection: ConnectionId, incoming: Incoming },
-    PlaneSees { connection: ConnectionId },
-    ToAgent { connection: ConnectionId, frame: Frame },
-    Sent { connection: ConnectionId, beat: Option<Beat> },
-    Upstream(streams::Input),
-    Piece(Key),
-    Facts,
-}
-
-/// What arrives at the agent.
-enum Frame {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping,
-    Pong,
-    Close(u16),
-    Gone,
-}
-
-struct Scheduled {
-    at: u64,
-    order: u64,
-    happening: Happening,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
 /// The agent's socket.
 struct Link {
     attempt: Attempt,
@@ -118,16 +80,6 @@ pub struct Watched {
     pub cancelled: bool,
 }
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub steps: u64,
-    pub dials: u64,
-    pub completed: u64,
-    pub failed: u64,
-    pub lost: u64,
-}
-
 /// The world.
 pub struct World {
     pub now: u64,
@@ -136,6 +88,8 @@ pub struct World {
     pub network: Network,
     pub random: fastrand::Rng,
     pub watched: BTreeMap<ExchangeId, Watched>,
+    pub streams: BTreeMap<ExchangeId, Stream>,
+    pub sockets: Sockets,
     pub counts: Counts,
     pub states: Vec<(u64, State)>,
     pub delays: Vec<(u64, pipeops_agent_core::backoff::Delay)>,
@@ -196,6 +150,8 @@ impl World {
             network: Network::default(),
             random: fastrand::Rng::with_seed(seed),
             watched: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            sockets: Sockets::default(),
             counts: Counts::default(),
             states: Vec::new(),
             delays: Vec::new(),
@@ -288,7 +244,7 @@ impl World {
 
     #[must_use]
     pub fn backends_open(&self) -> usize {
-        self.backends.open_count()
+        self.backends.open_count() + self.sockets.open_count()
     }
 
     pub fn shut_down(&mut self) {
@@ -372,9 +328,11 @@ impl World {
                 }
             }
             Happening::Upstream(input) => {
-                if let streams::Input::Head { key, .. } = &input {
-                    let key = *key;
+                if let Upstream::Head { key, status, .. } = &input {
+                    let (key, status) = (*key, *status);
                     self.heads.insert(key, true);
+                    let acts = self.sockets.headed(key, status);
+                    self.act(key, &acts);
                     if self.backends.has_permission(key) {
                         self.schedule(0, Happening::Piece(key));
                     }
@@ -386,6 +344,24 @@ impl World {
                     self.tell(Input::Upstream(input));
                 }
             }
+            Happening::PeerPiece(key) => {
+                if let Some(input) = self.sockets.piece(key) {
+                    self.tell(Input::Upstream(input));
+                }
+            }
+            Happening::PeerTake(key) => {
+                let (report, acts) = self.sockets.take(key);
+                self.act(key, &acts);
+                if let Some(input) = report {
+                    self.tell(Input::Upstream(input));
+                }
+            }
+            Happening::PeerPart(key) => {
+                if self.sockets.part(key) {
+                    self.tell(Input::Upstream(Upstream::End { key }));
+                }
+            }
+            Happening::Talk(id) => self.talk(id),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What must hold: at any time, of every answer, and of what the machines say about themselves.
 
+use pipeops_agent_core::budget::Way;
+
 use super::*;
 
 impl World {
@@ -25,6 +27,9 @@ impl World {
     }
 
     pub(super) fn part(&mut self, exchange: ExchangeId, part: Part) {
+        if self.streams.contains_key(&exchange) {
+            return self.stream_part(exchange, part);
+        }
         let Some(watched) = self.watched.get_mut(&exchange) else {
             return;
         };
@@ -65,6 +70,9 @@ impl World {
     pub(super) fn check(&mut self) {
         let streams = self.tunnel.streams();
         assert!(streams.budget().used() <= self.ceiling, "contract 14: over the ceiling");
+        for way in [Way::Answer, Way::Request] {
+            assert!(streams.budget().taken(way) <= self.ceiling - self.ceiling / 4, "contract 14: one way takes everything");
+        }
         if streams.is_empty() && !streams.is_mid_message() {
             assert_eq!(streams.budget().used(), 0, "contract 14: bytes held for nobody");
         }

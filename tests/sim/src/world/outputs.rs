@@ -1,6 +1,7 @@
 //! What both machines want done, carried out.
 
 use super::*;
+use crate::socket::peer::Acts;
 
 impl World {
     pub(super) fn drain(&mut self) -> bool {
@@ -22,10 +23,31 @@ impl World {
                 }
                 Output::Ping(_) => self.send_up(Incoming::Ping),
                 Output::Close(attempt, code) => self.close(attempt, code),
+                Output::Open(open) if open.upgrade => {
+                    if let Some((after, input)) = self.sockets.open(&open, &mut self.random) {
+                        self.schedule(after, Happening::Upstream(input));
+                    }
+                }
                 Output::Open(open) => {
                     for (after, input) in self.backends.open(&open, &mut self.random) {
                         self.schedule(after, Happening::Upstream(input));
                     }
+                }
+                Output::Feed(key, data) if self.sockets.has(key) => {
+                    let acts = self.sockets.feed(key, data, self.now);
+                    self.act(key, &acts);
+                }
+                Output::FeedEnd(key) if self.sockets.has(key) => {
+                    let acts = self.sockets.feed_end(key, self.now);
+                    self.act(key, &acts);
+                }
+                Output::Read(key, limit) if self.sockets.has(key) => {
+                    let acts = self.sockets.read(key, limit);
+                    self.act(key, &acts);
+                }
+                Output::Finish(key) => {
+                    let acts = self.sockets.finish(key, self.now);
+                    self.act(key, &acts);
                 }
                 Output::Feed(key, data) => {
                     for (after, input) in self.backends.feed(key, &data, &mut self.random) {
@@ -44,7 +66,8 @@ impl World {
                         self.schedule(after, Happening::Piece(key));
                     }
                 }
-                Output::Abort(key) | Output::Finish(key) => {
+                Output::Abort(key) => {
+                    self.sockets.abort(key);
                     self.backends.abort(key);
                     self.heads.remove(&key);
                 }
@@ -54,6 +77,19 @@ impl World {
             }
         }
         moved
+    }
+
+    pub(super) fn act(&mut self, key: Key, acts: &Acts) {
+        let happenings = [
+            (acts.piece, Happening::PeerPiece(key)),
+            (acts.take, Happening::PeerTake(key)),
+            (acts.part, Happening::PeerPart(key)),
+        ];
+        for (after, happening) in happenings {
+            if let Some(after) = after {
+                self.schedule(after, happening);
+            }
+        }
     }
 
     pub(super) fn drain_plane(&mut self) -> bool {
