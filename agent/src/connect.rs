@@ -19,8 +19,9 @@ use crate::link::socket::Socket;
 const MAX_ADDRESSES: usize = 8;
 /// How long one address may take while there are others.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
-/// How long bytes may be on their way without an acknowledgement before the kernel gives the connection up.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// How long bytes may be on their way without an acknowledgement before the kernel gives the connection up. It counts the time too in
+/// which a living peer does not read, so it must be more than a backend's pause.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(300);
 
 /// The most bytes that the kernel takes without sending them. What waits there cannot be overtaken by what is more urgent; on a slow
 /// line its own limit is seconds long.

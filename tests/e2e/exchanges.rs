@@ -12,6 +12,8 @@ mod ends;
 mod front;
 #[path = "harness.rs"]
 mod harness;
+#[path = "exchanges/kubectl.rs"]
+mod kubectl;
 #[path = "exchanges/limits.rs"]
 mod limits;
 #[path = "exchanges/malformed.rs"]

@@ -28,6 +28,10 @@ mod handshake;
 mod harness;
 #[path = "upgrades/idle.rs"]
 mod idle;
+#[path = "exchanges/kubectl.rs"]
+mod kubectl;
+#[path = "upgrades/kubectl_exec.rs"]
+mod kubectl_exec;
 #[path = "upgrades/plane_ends.rs"]
 mod plane_ends;
 #[path = "upgrades/raw.rs"]

@@ -1,89 +1,17 @@
 //! The real kubectl, and a plain HTTPS client, through the plane's front door.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::ADMIN_TOKEN;
+use crate::kubectl::{Following, kubectl, ok};
 use crate::rig::{CONFIG_MAPS, PATIENCE, Rig, config_map};
-
-/// A command that knows the front door and nothing else; `None`, and a line that says so, where there is no kubectl.
-fn kubectl(rig: &Rig, arguments: &[&str]) -> Option<Command> {
-    let known = Command::new("kubectl").args(["version", "--client"]).output();
-    if known.is_err() {
-        println!("SKIPPED kubectl: not found");
-        return None;
-    }
-    let home = rig.bed.folder();
-    std::fs::write(home.join("front-ca.pem"), rig.bed.plane.ca_pem()).unwrap();
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "x",
-        "clusters": [{"name": "c", "cluster": {
-            "server": rig.bed.plane.kube_url(), "certificate-authority": "front-ca.pem",
-        }}],
-        "users": [{"name": "u", "user": {"token": ADMIN_TOKEN}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-    });
-    std::fs::write(home.join("front-config"), config.to_string()).unwrap();
-    let mut command = Command::new("kubectl");
-    command
-        .args(arguments)
-        .current_dir(home)
-        .stdin(Stdio::null())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", home)
-        .env("KUBECONFIG", home.join("front-config"));
-    Some(command)
-}
-
-#[track_caller]
-fn ok(rig: &Rig, output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}{}\nthe agent's log:\n{}", text(&output.stdout), text(&output.stderr), rig.agent.text());
-    text(&output.stdout)
-}
-
-/// A kubectl that runs until this is dropped.
-struct Following {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Following {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
-    }
-
-    #[track_caller]
-    fn line_with(&self, part: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|error| panic!("no line with {part:?}: {error}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn f04_kubectl_get_apply_delete() {

@@ -3,7 +3,7 @@
 use devplane::plane::ProxyRequest;
 use serde_json::json;
 
-use crate::rig::{Rig, json};
+use crate::rig::{PATIENCE, Rig, json};
 use crate::site::{aim, put_service};
 use crate::targets::put_endpoints;
 
@@ -79,8 +79,7 @@ fn b38_a_rule_that_refuses_is_a_warning_once() {
     refused(&rig, "bad");
     refused(&rig, "bad");
     rig.ask(aim(ProxyRequest::get("/"), "not.a.label", 80));
-    rig.settle();
-    let logs = rig.agent.logs_with_msg(REFUSED);
+    let logs = rig.agent.wait_msgs(REFUSED, 7, PATIENCE);
     let of = |rule: &str, level: &str| logs.iter().filter(|line| line["rule"] == rule && line["level"] == level).count();
     assert_eq!((of("address", "warning"), of("address", "debug")), (1, 5), "{logs:#?}");
     assert_eq!((of("service-name", "warning"), of("service-name", "debug")), (1, 0));

@@ -187,6 +187,16 @@ impl Peer {
         payload
     }
 
+    /// That nothing more comes but the end. At that, and not at a close frame, the Kubernetes API ends a command.
+    #[track_caller]
+    pub(crate) fn ended_without_a_word(&mut self) {
+        assert_eq!(self.decoder.next_frame(), Ok(None));
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = [0; 256];
+        let count = self.stream.read(&mut buffer).unwrap();
+        assert_eq!(buffer[..count], [0; 0], "something comes where the connection should end");
+    }
+
     /// Waits for the end of the connection, whatever comes before it. False if it does not come in time.
     pub(crate) fn ends(&mut self) -> bool {
         let until = Instant::now() + PATIENCE;

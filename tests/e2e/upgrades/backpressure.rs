@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::backend::Backend;
 use crate::site::{Site, aim, put_service};
-use crate::socket::{BINARY, Socket};
+use crate::socket::{BINARY, CLOSE, PING, Socket};
 
 /// More than all buffers on the way hold together.
 const FLOOD: usize = 64 << 20;
@@ -63,13 +63,37 @@ fn b04_the_connection_to_a_backend_that_does_not_read_is_closed() {
         }
         flood(&socket, || {});
         assert_eq!(socket.part(), Part::Backpressure("channel_full".into()));
-        match socket.part() {
-            Part::Closed { code: Some(1013), reason } if upgraded => assert!(reason.starts_with("backpressure: "), "{reason}"),
-            Part::Abort(text) if !upgraded => assert!(text.starts_with("backpressure: "), "{text}"),
-            other => panic!("{other:?}"),
-        }
+        let last = socket.part();
+        let (Part::Closed { reason, .. } | Part::Abort(reason)) = &last else { panic!("{last:?}") };
+        assert_eq!(matches!(last, Part::Closed { code: Some(1013), .. }), upgraded, "{last:?}");
+        assert!(reason.starts_with("backpressure: "), "{last:?}");
         assert!(peer.ends(), "upgraded: {upgraded}");
     }
     assert_eq!(site.rig.ask(site.get("/headers")).status, 200);
+    site.finish();
+}
+
+/// More than half a minute, which is what kernels were once told to wait for.
+#[test]
+fn b04_a_backend_that_pauses_goes_on_where_it_stopped() {
+    let site = Site::start();
+    let backend = Backend::narrow();
+    let port = backend.addr().port();
+    put_service(&site.rig, "pausing", json!({"clusterIP": "127.0.0.1", "ports": [{"port": port}]}));
+    let mut socket = site.open(aim(ProxyRequest::websocket("/"), "pausing", port));
+    let mut peer = backend.accept();
+    peer.upgrade(None);
+    socket.accepted();
+    for number in 0..200_u8 {
+        socket.send(BINARY, vec![number; 2000]);
+    }
+    assert!(socket.nothing_within(Duration::from_secs(40)), "it was not waited for");
+    socket.close();
+    // The agent's own pings come in between.
+    let frames: Vec<_> = std::iter::repeat_with(|| peer.frame()).filter(|(opcode, _)| *opcode != PING).take(201).collect();
+    for (number, frame) in (0..200_u8).zip(&frames) {
+        assert_eq!(*frame, (BINARY, vec![number; 2000]));
+    }
+    assert_eq!(frames[200], (CLOSE, 1000_u16.to_be_bytes().to_vec()));
     site.finish();
 }

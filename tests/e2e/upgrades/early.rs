@@ -8,6 +8,9 @@ use crate::backend::Backend;
 use crate::site::{Site, aim, put_service};
 use crate::socket::{BINARY, TEXT};
 
+/// Opcode and payload.
+type Frame<'a> = (u8, &'a [u8]);
+
 const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
 fn with_head_data(request: ProxyRequest, key: &str, value: Value) -> ProxyRequest {
@@ -44,7 +47,7 @@ fn must12_head_data_is_not_lost_in_any_form() {
         Value::from(STANDARD.encode(bytes))
     };
     let both = [(TEXT, &b"first"[..]), (BINARY, b"second")];
-    let cases: [(&str, Value, &[(u8, &[u8])]); 7] = [
+    let cases: [(&str, Value, &[Frame<'_>]); 7] = [
         ("head_data", base64(&frames), &both),
         ("headData", base64(&frames), &both),
         ("head_data", json!(frames), &both),

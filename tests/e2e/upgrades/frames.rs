@@ -1,9 +1,12 @@
 //! Frames both ways: all types, in order, of every size.
 
 use devapp::pattern;
+use devplane::plane::ProxyRequest;
+use serde_json::json;
 
+use crate::backend::Backend;
 use crate::rig::assert_bytes;
-use crate::site::Site;
+use crate::site::{Site, aim, put_service};
 use crate::socket::{BINARY, PING, PONG, TEXT};
 
 #[test]
@@ -107,17 +110,40 @@ fn b23_pings_of_the_backend_are_answered_and_passed_on() {
     site.finish();
 }
 
-/// The agent's own pings are between it and the backend. Both take half a minute of quiet.
+/// The agent's own pings are between it and the backend.
 #[test]
 fn keep_alive_pings_to_services_are_not_shown_to_the_plane() {
-    let site = Site::start();
+    let site = Site::with(|launch| launch.set("services.websocket_ping", 1));
     let mut socket = site.echo();
-    let pinged =
-        site.app.wait_within(std::time::Duration::from_secs(45), |app| app.last("/echo").is_some_and(|seen| seen.body_bytes > 0));
-    assert!(pinged, "the backend is never pinged");
-    // Its pong comes before the echo, and must not be passed on.
+    let mut length = 0;
+    for _ in 0..3 {
+        length = site.seen("another ping", "/echo", |seen| seen.body_bytes > length).body_bytes;
+    }
+    // The backend's pongs come before the echo, and must not be passed on.
     socket.round_trip("the first that the plane hears");
     assert_eq!(site.app.last("/echo").unwrap().messages, 1);
     socket.close();
+    site.finish();
+}
+
+#[test]
+fn b30_a_backend_that_does_not_answer_pings_is_given_up() {
+    let site = Site::with(|launch| launch.set("services.websocket_ping", 1).set("services.websocket_silence", 3));
+    let backend = Backend::start();
+    let port = backend.addr().port();
+    put_service(&site.rig, "silent", json!({"clusterIP": "127.0.0.1", "ports": [{"port": port}]}));
+    let mut other = site.echo();
+    let mut socket = site.open(aim(ProxyRequest::websocket("/"), "silent", port));
+    let mut peer = backend.accept();
+    peer.upgrade(None);
+    socket.accepted();
+    assert_eq!(peer.frame().0, PING);
+    let (code, reason) = socket.closed();
+    assert_eq!(code, Some(1006));
+    assert!(reason.starts_with("broken: "), "{reason}");
+    assert!(peer.ends());
+    // One that does answer is not.
+    other.round_trip("still here");
+    other.close();
     site.finish();
 }

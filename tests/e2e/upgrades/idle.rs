@@ -5,8 +5,8 @@ use devplane::plane::ProxyRequest;
 use crate::site::Site;
 
 const SOCKETS: usize = 500;
-/// For each connection over plain TCP. What the compiler does not optimise is larger.
-const BOUND: u64 = if cfg!(debug_assertions) { 14 * 1024 } else { 8 * 1024 };
+/// For each connection over plain TCP.
+const BOUND: u64 = 8 * 1024;
 
 fn bytes_for_each(site: &Site) -> u64 {
     // What everything costs that is there for all of them.

@@ -51,27 +51,29 @@ impl<'rig> Socket<'rig> {
     /// The head, which must be a 101.
     #[track_caller]
     pub(crate) fn accepted(&mut self) -> Headers {
-        match self.part() {
-            Part::Head { status: 101, headers } => headers,
-            other => panic!("no 101 but {other:?}; the agent's log:\n{}", self.rig.agent.text()),
-        }
+        let part = self.part();
+        let Part::Head { status: 101, headers } = part else { self.unexpected("101", &part) };
+        headers
     }
 
     #[track_caller]
     pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
-        match self.part() {
-            Part::Frame { opcode, data } => (opcode, data),
-            other => panic!("no frame but {other:?}; the agent's log:\n{}", self.rig.agent.text()),
-        }
+        let part = self.part();
+        let Part::Frame { opcode, data } = part else { self.unexpected("frame", &part) };
+        (opcode, data)
     }
 
     /// How it was closed, which must come next and as the last.
     #[track_caller]
     pub(crate) fn closed(&mut self) -> (Option<u16>, String) {
-        match self.part() {
-            Part::Closed { code, reason } => (code, reason),
-            other => panic!("no close but {other:?}; the agent's log:\n{}", self.rig.agent.text()),
-        }
+        let part = self.part();
+        let Part::Closed { code, reason } = part else { self.unexpected("close", &part) };
+        (code, reason)
+    }
+
+    #[track_caller]
+    fn unexpected(&self, wanted: &str, part: &Part) -> ! {
+        panic!("no {wanted} but {part:?}; the agent's log:\n{}", self.rig.agent.text())
     }
 
     #[track_caller]
