@@ -351,3 +351,17 @@ fn half_a_message_waits_for_room_while_something_is_on_its_way_out() {
     rig.data(half, &[7; 6_004 - 4 * 1024]);
     assert_eq!(rig::bytes_of(&rig.sent()[0]).len(), 6_001);
 }
+
+#[test]
+fn a_ping_to_the_kubernetes_api_is_answered_here_while_its_bytes_are_on_their_way() {
+    let mut rig = Rig::new();
+    let key = rig.open_exec("r", "v5.channel.k8s.io");
+    rig.plane(&rig::ws_data("r", b"\x09quiet"));
+    assert_eq!(rig.fed(), [(9, b"quiet".to_vec())], "nothing is known of a backend that says nothing");
+    rig.backend(Input::Consumed { key, bytes: 11 });
+    rig.data(key, &server_frame(0x82, b"\x01out"));
+    rig.plane(&rig::ws_data("r", b"\x09behind"));
+    assert!(rig.fed().is_empty());
+    let sent: Vec<_> = rig.sent().iter().map(|message| rig::bytes_of(message).to_vec()).collect();
+    assert_eq!(sent, [b"\x0abehind".to_vec(), b"\x02\x01out".to_vec()]);
+}

@@ -14,6 +14,9 @@ use crate::websocket::Reader;
 /// A connection that has been quiet for so long is interactive again, whatever it has sent before.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// A connection over which much has just come is taken to have more in the kernel.
+const RECENT: Duration = Duration::from_secs(2);
+
 /// An upgrade that the backend has not answered.
 #[derive(Debug)]
 pub(super) struct Upgrading {
@@ -129,6 +132,11 @@ impl Socket {
 
     pub(super) const fn is_raw(&self) -> bool {
         matches!(self.source, Source::Raw { .. })
+    }
+
+    /// Whether the backend is known to be alive, because what it has said is still on its way through here.
+    pub(super) fn is_behind(&self, now: Instant) -> bool {
+        self.held() > 0 || (self.burst > BULK_AFTER && now.since(self.last_sent) < RECENT)
     }
 
     /// Notes that so many bytes went to the plane.
