@@ -300,6 +300,28 @@ fn other_tokens_are_bytes_both_ways_with_a_half_close() {
 }
 
 #[test]
+fn a_plane_can_ask_how_far_a_backend_is_with_plain_bytes() {
+    let mut rig = Rig::new();
+    rig.plane(&upgrade("r", EXEC, json!({"Upgrade": "SPDY/3.1"})));
+    let key = rig.opened().key;
+    rig.switched(key, "SPDY/3.1");
+    let _ = rig.sent();
+    rig.plane(&rig::ws_data("r", b"\x09none"));
+    assert_eq!(rig::bytes_of(&rig.sent()[0]), b"\x0anone");
+    rig.plane(&rig::ws_data("r", b"\x02one"));
+    rig.plane(&rig::ws_data("r", b"\x09first"));
+    rig.plane(&rig::ws_data("r", b"\x02two"));
+    rig.plane(&rig::ws_data("r", b"\x09second"));
+    assert!(rig.sent().is_empty(), "the backend has not taken anything");
+    rig.backend(Input::Consumed { key, bytes: 3 });
+    let sent = rig.sent();
+    assert_eq!((sent.len(), rig::bytes_of(&sent[0])), (1, b"\x0afirst".to_vec()));
+    rig.backend(Input::Consumed { key, bytes: 3 });
+    assert_eq!(rig::bytes_of(&rig.sent()[0]), b"\x0asecond");
+    assert_eq!(rig.take_fed().len(), 2, "pings are not for the backend");
+}
+
+#[test]
 fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
     let mut rig = Rig::new();
     let key = rig.open_service("r");

@@ -125,7 +125,10 @@ impl Streams {
                     socket.closing = true;
                     self.outputs.push_back(Output::FeedEnd { key });
                 }
-                // Bytes have no pings.
+                PING if data.len() <= MAX_CONTROL => {
+                    socket.progress.ask(Bytes::copy_from_slice(data));
+                    self.tell_progress(key, 0);
+                }
                 _ => {}
             }
             return;
@@ -152,6 +155,23 @@ impl Streams {
         self.feed_frame(key, opcode, prefix, data);
     }
 
+    /// The backend has taken so many bytes more: answers the pings of the plane that lie behind them. Bytes have no pings of their own,
+    /// so on a connection that is no WebSocket this is how a plane learns how far its backend is.
+    pub(super) fn tell_progress(&mut self, key: Key, bytes: usize) {
+        let Some(exchange) = self.exchanges.get_mut(&key) else { return };
+        let Answer::Upgraded(socket) = &mut exchange.answer else { return };
+        if !socket.is_raw() {
+            return;
+        }
+        socket.progress.taken(bytes);
+        while let Some(data) = socket.progress.next_answer() {
+            let (id, entry) = (exchange.id.clone(), exchange.entry);
+            if self.notices.len() < MAX_NOTICES {
+                self.notices.push_back(Outbound::SocketData { id, entry, opcode: PONG, data });
+            }
+        }
+    }
+
     /// What the client sent behind its upgrade request: frames where it is frames, otherwise what it most likely means.
     fn send_head_data(&mut self, key: Key, data: Bytes) {
         let raw = matches!(self.exchanges.get(&key).map(|e| &e.answer), Some(Answer::Upgraded(socket)) if socket.is_raw());
@@ -174,6 +194,9 @@ impl Streams {
             return;
         }
         if self.take_for_backend(key, data.len()) {
+            if let Some(Answer::Upgraded(socket)) = self.exchanges.get_mut(&key).map(|exchange| &mut exchange.answer) {
+                socket.progress.fed(data.len());
+            }
             self.outputs.push_back(Output::Feed { key, data });
         } else {
             self.overflow(key);

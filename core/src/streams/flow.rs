@@ -210,6 +210,7 @@ impl Streams {
             let given = cost(bytes).min(exchange.uploading);
             exchange.uploading -= given;
             self.budget.give(Way::Request, given);
+            self.tell_progress(key, bytes);
         } else {
             self.lingering_consumed(key, bytes);
         }

@@ -47,10 +47,47 @@ pub(super) struct Socket {
     /// When the backend was last heard.
     pub(super) heard: Instant,
     pub(super) next_ping: Option<Instant>,
+    /// For what is no WebSocket.
+    pub(super) progress: Progress,
     /// When the backend was last asked for more.
     pub(super) asked: Instant,
     burst: u64,
     last_sent: Instant,
+}
+
+/// The most questions of one connection that wait for their answer; the newest takes the place of the one before it.
+const QUESTIONS: usize = 64;
+
+/// How far a backend is with the bytes for it, and who wants to know.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    fed: u64,
+    taken: u64,
+    /// What had been fed when each question came, and what is to be answered.
+    questions: VecDeque<(u64, Bytes)>,
+}
+
+impl Progress {
+    pub(super) fn fed(&mut self, bytes: usize) {
+        self.fed = self.fed.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn taken(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn ask(&mut self, question: Bytes) {
+        if self.questions.len() >= QUESTIONS {
+            self.questions.pop_back();
+        }
+        self.questions.push_back((self.fed, question));
+    }
+
+    /// The answer to the oldest question, once everything before it is taken.
+    pub(super) fn next_answer(&mut self) -> Option<Bytes> {
+        let (at, _) = self.questions.front()?;
+        if *at > self.taken { None } else { self.questions.pop_front().map(|(_, answer)| answer) }
+    }
 }
 
 /// What the plane is still to be told about the beginning.
@@ -86,6 +123,7 @@ impl Socket {
             closing: false,
             heard: now,
             next_ping: None,
+            progress: Progress::default(),
             asked: now,
             burst: 0,
             last_sent: now,

@@ -1,4 +1,4 @@
-//! How far a client's WebSocket may run ahead of its backend.
+//! How far a client's upgraded connection may run ahead of its backend.
 //!
 //! The protocol has no credits. So pings of the plane's own travel with the data, and their pongs say how far the
 //! backend has read. A backend that does not answer pings is sent one window and no more. A client that goes away while

@@ -1,10 +1,12 @@
 //! An upgraded connection of any protocol but WebSocket: bytes, and an end of each direction.
 //!
-//! There is nothing by which the agent could say how far it has come, so bytes go on as fast as its socket takes them.
+//! Bytes have no pings, but the agent answers those of the plane once the backend has taken everything before them: by these the client
+//! is held to the pace of its backend.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf};
 
-use super::frames::{BINARY, CLOSE};
+use super::frames::{BINARY, CLOSE, PING, PONG};
+use super::pace::Pace;
 use super::relay::{Stream, ToClient};
 use super::speaker::{Speaker, Valve};
 use crate::plane::Part;
@@ -24,6 +26,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream, skip: 
     let Stream { mut answer, speaker, valve, hangup } = stream;
     let (mut read, write) = tokio::io::split(io);
     let mut client = ToClient::new(write);
+    let pace = Pace::default();
     let end = {
         let down = async {
             while let Some(part) = answer.next().await {
@@ -33,6 +36,10 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream, skip: 
                         client.flush().await
                     }
                     Part::Frame { opcode: CLOSE, .. } => client.finish().await,
+                    Part::Frame { opcode: PONG, data } => {
+                        pace.pong(&data);
+                        Ok(())
+                    }
                     Part::Closed { .. } => return End::Closed,
                     Part::Abort(_) | Part::Error(_) => return End::Lost,
                     Part::Frame { .. } | Part::Head { .. } | Part::Chunk(_) | Part::End | Part::Backpressure(_) => Ok(()),
@@ -45,7 +52,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream, skip: 
         };
         tokio::select! {
             end = down => end,
-            () = up(&mut read, &speaker, valve, skip) => End::Lost,
+            () = up(&mut read, &speaker, &pace, valve, skip) => End::Lost,
             () = hangup.notified() => End::Lost,
         }
     };
@@ -57,10 +64,11 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite>(io: T, stream: Stream, skip: 
 }
 
 /// Returns when the client is gone. After the end of its bytes only the other direction can tell.
-async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, mut valve: Valve, mut skip: usize) {
+async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, pace: &Pace, mut valve: Valve, mut skip: usize) {
     let mut buffer = vec![0; PIECE];
     loop {
         valve.open().await;
+        pace.open().await;
         let piece = match read.read(&mut buffer).await {
             Ok(length) => buffer.get(..length).unwrap_or_default(),
             Err(_) => return,
@@ -73,8 +81,12 @@ async fn up<T: AsyncRead>(read: &mut ReadHalf<T>, speaker: &Speaker, mut valve: 
             continue;
         }
         let opcode = if ended { CLOSE } else { BINARY };
+        let mut sent = speaker.frame(opcode, piece.to_vec()).await;
+        if let (Ok(()), Some(ping)) = (&sent, pace.sent(piece.len())) {
+            sent = speaker.frame(PING, ping).await;
+        }
         // An error means that the stream is over, of which the other direction hears.
-        if speaker.frame(opcode, piece.to_vec()).await.is_err() || ended {
+        if sent.is_err() || ended {
             return std::future::pending().await;
         }
     }
