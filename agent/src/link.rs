@@ -28,6 +28,8 @@ use self::socket::Socket;
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 /// More is written into the outgoing buffer only while less than this waits in it.
 const HIGH_WATER: usize = 64 * 1024;
+/// With so much waiting to be written, nothing is read: answers to pings come on top of what is made here.
+const MOST_WAITING: usize = 1024 * 1024;
 /// One read from the network.
 const READ: usize = 16 * 1024;
 /// A buffer that had to grow beyond this is given back when it is empty.
@@ -171,6 +173,10 @@ impl Link {
         }
         if (full && self.has_room()) || self.beats.front().is_some_and(|(end, _)| *end <= self.total) {
             return Poll::Ready(Turn::Room);
+        }
+        if self.waiting() > MOST_WAITING {
+            // A server that asks and does not listen: every ping of its would leave an answer here.
+            return Poll::Pending;
         }
         match ready!(read_into(&mut self.socket, context, &mut self.landing, &mut self.websocket.get_mut().input)) {
             Ok(0) => Poll::Ready(Turn::Ended(Failure::Closed { code: 1006, reason: String::new() })),

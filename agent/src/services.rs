@@ -15,6 +15,7 @@ use std::time::Duration;
 use pipeops_agent_core::policy::Policy;
 use pipeops_agent_core::streams::UpstreamError;
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::lookup::{Found, Place};
@@ -25,6 +26,10 @@ use crate::upstream::{Pool, RequestError};
 
 /// How long an address is believed.
 const BELIEVED: Duration = Duration::from_secs(30);
+/// How long it is believed that there is no address.
+const DISBELIEVED: Duration = Duration::from_secs(3);
+/// Look-ups at once. Name servers may be slow, and whoever asks for what does not exist must not keep others from asking.
+const LOOK_UPS: usize = 16;
 /// The most services that are remembered.
 const MOST: usize = 256;
 /// For all that is asked on the way to an address.
@@ -38,36 +43,49 @@ pub(crate) struct Services {
     policy: Policy,
     tls: Arc<ClientConfig>,
     nodes: Nodes,
+    turns: Semaphore,
     known: Mutex<BTreeMap<Name, Known>>,
 }
 
 struct Known {
     since: Instant,
-    pool: Arc<Pool>,
+    place: Result<Arc<Pool>, UpstreamError>,
+}
+
+impl Known {
+    fn is_believed(&self) -> bool {
+        self.since.elapsed() < if self.place.is_ok() { BELIEVED } else { DISBELIEVED }
+    }
 }
 
 impl Services {
     pub(crate) fn new(client: OwnClient, policy: Policy, tls: Arc<ClientConfig>) -> Arc<Self> {
-        Arc::new(Self { client, policy, tls, nodes: Nodes::default(), known: Mutex::default() })
+        Arc::new(Self { client, policy, tls, nodes: Nodes::default(), turns: Semaphore::new(LOOK_UPS), known: Mutex::default() })
     }
 
     /// The connections to a service whose names are valid and allowed.
     pub(crate) async fn find(&self, namespace: &str, name: &str, port: u16) -> Result<Arc<Pool>, UpstreamError> {
         let key = (namespace.to_owned(), name.to_owned(), port);
-        if let Some(pool) = self.remembered(&key) {
-            return Ok(pool);
+        if let Some(place) = self.remembered(&key) {
+            return place;
         }
-        let pool = match tokio::time::timeout(LIMIT, self.look_up(&key)).await {
-            Ok(found) => found?,
-            Err(_) => return Err(UpstreamError::Unreachable("the service's address could not be found out in time")),
+        let look_up = async {
+            let _turn = self.turns.acquire().await;
+            // Somebody else may have asked the same in the meantime.
+            match self.remembered(&key) {
+                Some(place) => place,
+                None => self.look_up(&key).await,
+            }
         };
+        let late = Err(UpstreamError::Unreachable("the service's address could not be found out in time"));
+        let place = tokio::time::timeout(LIMIT, look_up).await.unwrap_or(late);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             let oldest = known.iter().min_by_key(|(_, known)| known.since).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
         }
-        known.insert(key, Known { since: Instant::now(), pool: pool.clone() });
-        Ok(pool)
+        known.insert(key, Known { since: Instant::now(), place: place.clone() });
+        place
     }
 
     /// A connection failed: what is known of the service may be wrong.
@@ -84,13 +102,15 @@ impl Services {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, known| known.since.elapsed() < 10 * BELIEVED);
         for known in known.values() {
-            known.pool.prune();
+            if let Ok(pool) = &known.place {
+                pool.prune();
+            }
         }
     }
 
-    fn remembered(&self, key: &Name) -> Option<Arc<Pool>> {
+    fn remembered(&self, key: &Name) -> Option<Result<Arc<Pool>, UpstreamError>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).filter(|known| known.since.elapsed() < BELIEVED).map(|known| known.pool.clone())
+        known.get(key).filter(|known| known.is_believed()).map(|known| known.place.clone())
     }
 
     async fn look_up(&self, key: &Name) -> Result<Arc<Pool>, UpstreamError> {

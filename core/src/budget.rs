@@ -64,6 +64,12 @@ impl Budget {
         }
     }
 
+    /// Whether so much at once would leave others half as much.
+    #[must_use]
+    pub const fn spares(&self, way: Way, bytes: usize) -> bool {
+        bytes <= self.free(way).saturating_sub(bytes).saturating_mul(2)
+    }
+
     /// Bytes in use.
     #[must_use]
     pub const fn used(&self) -> usize {

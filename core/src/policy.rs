@@ -19,7 +19,7 @@ mod verb;
 use alloc::vec::Vec;
 
 pub use address::{Cidr, CidrError};
-pub use headers::{Authorized, is_hop_by_hop, service_headers};
+pub use headers::{Authorized, is_hop_by_hop, is_of_usual_size, service_headers};
 pub use kubernetes::{Explanation, KubernetesCall};
 pub use pattern::{PathPattern, Pattern, PatternError};
 pub use refusal::Refusal;

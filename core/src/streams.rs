@@ -16,6 +16,7 @@ mod exchange;
 mod flow;
 mod io;
 mod linger;
+mod notices;
 mod request;
 mod schedule;
 mod socket;
@@ -31,6 +32,7 @@ use self::exchange::{Answer, Ending, Exchange, Upload};
 pub(crate) use self::exchange::{OVERHEAD, collect};
 pub use self::io::{Body, Event, Input, Key, Open, Output, Target, UpstreamError};
 use self::linger::Lingering;
+use self::notices::Notices;
 use self::schedule::Schedule;
 use crate::budget::{Budget, Way};
 use crate::message::{FromPlane, Outbound};
@@ -84,10 +86,6 @@ impl Default for Limits {
     }
 }
 
-/// The most answers waiting for exchanges that were refused before they began. Past it the table stops taking requests from the
-/// socket's queue in that turn, so that a flood of bad requests costs no more memory than this.
-const MAX_NOTICES: usize = 1024;
-
 /// The machine.
 #[derive(Debug)]
 pub struct Streams {
@@ -110,7 +108,7 @@ pub struct Streams {
     /// Exchanges that may read but for the budget, oldest first.
     starved: VecDeque<Key>,
     outputs: VecDeque<Output>,
-    notices: VecDeque<Outbound>,
+    notices: Notices,
     /// A buffered answer of which some frames are out: nothing else may be sent until it is complete.
     writing: Option<transmit::Writing>,
     awaiting_binary: Option<Key>,
@@ -139,7 +137,7 @@ impl Streams {
             schedule: Schedule::default(),
             starved: VecDeque::new(),
             outputs: VecDeque::new(),
-            notices: VecDeque::new(),
+            notices: Notices::default(),
             writing: None,
             awaiting_binary: None,
             draining: false,
@@ -237,10 +235,8 @@ impl Streams {
     /// Answers a request that never became an exchange.
     fn refuse(&mut self, id: Arc<str>, streamed: bool, error: &UpstreamError) {
         self.outputs.push_back(Output::Event(Event::Refused { id: id.clone(), error: error.clone() }));
-        if self.notices.len() < MAX_NOTICES {
-            let error = alloc::format!("{error}");
-            self.notices.push_back(if streamed { Outbound::ResponseAbort { id, error } } else { Outbound::Error { id, error } });
-        }
+        let error = alloc::format!("{error}");
+        self.notices.push(if streamed { Outbound::ResponseAbort { id, error } } else { Outbound::Error { id, error } });
     }
 
     /// The exchange is over as far as the backend is concerned: what is left is to send what is waiting.
@@ -310,6 +306,7 @@ impl Streams {
             self.awaiting_binary = None;
         }
         self.budget.give(Way::Answer, exchange.held + exchange.reserved);
+        self.budget.give(Way::Request, exchange.heading);
         Some(exchange)
     }
 
@@ -359,7 +356,7 @@ impl Streams {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining && !self.drained && self.exchanges.is_empty() && self.notices.is_empty() && self.writing.is_none() {
+        if self.draining && !self.drained && self.is_empty() && self.notices.is_empty() && self.writing.is_none() {
             self.drained = true;
             self.outputs.push_back(Output::Drained);
         }

@@ -15,6 +15,8 @@ use crate::cluster::OwnClient;
 
 /// How long the list is believed.
 const BELIEVED: Duration = Duration::from_secs(300);
+/// The most pages of the list: nodes are large objects, and there may be a thousand.
+const PAGES: usize = 60;
 
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
@@ -27,10 +29,13 @@ impl Nodes {
         if let Some(answer) = self.remembered(address) {
             return answer;
         }
-        let listed = list(client).await.unwrap_or_default();
-        let answer = listed.contains(&address);
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), listed));
-        answer
+        let listed = list(client).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listed) = listed {
+            *known = Some((Instant::now(), listed));
+        }
+        // What was true a while ago is better than nothing.
+        known.as_ref().is_some_and(|(_, listed)| listed.contains(&address))
     }
 
     fn remembered(&self, address: IpAddr) -> Option<bool> {
@@ -39,10 +44,24 @@ impl Nodes {
     }
 }
 
+/// All addresses of all nodes; none where the API server does not tell, or does not come to an end.
 async fn list(client: &OwnClient) -> Option<BTreeSet<IpAddr>> {
-    let answer = client.request(Method::GET, "/api/v1/nodes?limit=200", None).await.ok()?;
-    let list: Object = json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()?;
-    Some(read(&list))
+    let mut addresses = BTreeSet::new();
+    let mut path = String::from("/api/v1/nodes?limit=25");
+    for _ in 0..PAGES {
+        let answer = client.request(Method::GET, &path, None).await.ok().filter(|answer| answer.status == 200)?;
+        let list: Object = json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()?;
+        addresses.extend(read(&list));
+        let more = match list.get("metadata") {
+            Some(json::Value::Object(metadata)) => text(metadata, "continue"),
+            _ => "",
+        };
+        if more.is_empty() {
+            return Some(addresses);
+        }
+        path = format!("/api/v1/nodes?limit=25&continue={}", more.replace('+', "%2B").replace('=', "%3D").replace('&', "%26"));
+    }
+    None
 }
 
 fn read(list: &Object) -> BTreeSet<IpAddr> {

@@ -200,7 +200,7 @@ fn request(open: &Open, body: RequestBody, pool: &Pool) -> Result<Request<Reques
     for header in &open.headers {
         let name = HeaderName::try_from(header.name.as_str()).map_err(|_| INVALID)?;
         let value = HeaderValue::try_from(header.value.as_str()).map_err(|_| INVALID)?;
-        headers.append(name, value);
+        headers.try_append(name, value).map_err(|_| INVALID)?;
     }
     // Methods that usually bring a body say when there is none (RFC 9110, section 8.6): some servers insist on it.
     if open.body == Body::None && !open.upgrade && matches!(open.method.as_str(), "POST" | "PUT" | "PATCH") {

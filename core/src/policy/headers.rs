@@ -31,6 +31,17 @@ pub fn is_hop_by_hop(name: &str, headers: &[Header]) -> bool {
             .any(|named| named.trim().eq_ignore_ascii_case(name))
 }
 
+/// The most headers of a request, and the most bytes of its head. Servers take no more, and looking at each costs time.
+const MOST_HEADERS: usize = 256;
+const MOST_HEAD_BYTES: usize = 64 * 1024;
+
+/// Whether the head of a request is one that a server could take.
+#[must_use]
+pub fn is_of_usual_size(path: &str, query: &str, headers: &[Header]) -> bool {
+    let bytes = || headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>();
+    headers.len() <= MOST_HEADERS && path.len() + query.len() + bytes() <= MOST_HEAD_BYTES
+}
+
 /// What came of the headers of a request to the Kubernetes API.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Authorized {

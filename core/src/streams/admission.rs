@@ -32,7 +32,9 @@ impl Streams {
         };
         let head_data = if protocol.is_some() { core::mem::take(&mut request.head_data) } else { Bytes::new() };
         let early = if head_data.is_empty() { 0 } else { cost(head_data.len()) };
-        if !self.budget.take(Way::Request, size + early) {
+        let heading =
+            cost(id.len() + uri.len() + headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>());
+        if !self.budget.spares(Way::Request, size + early) || !self.budget.take(Way::Request, size + early + heading) {
             return self.refuse(id, streamed, &BODY_TOO_LARGE);
         }
         let key = self.key();
@@ -40,6 +42,7 @@ impl Streams {
         let deadline = self.deadline(&request.time_limit, streamed, awaits_binary);
         let mut exchange = self.exchange(id, Entry::Request, streamed, deadline);
         exchange.uploading = size + early;
+        exchange.heading = heading;
         let upgrade = protocol.is_some();
         exchange.upgrading = protocol.map(|protocol| {
             Box::new(Upgrading {
@@ -65,7 +68,7 @@ impl Streams {
             }
         }
         // Where there is plenty, the first piece is read together with the head, which saves small answers a turn.
-        let limit = self.limits.piece;
+        let limit = self.limits.piece.min(self.read_limit());
         if !awaits_binary
             && !upgrade
             && self.budget.used() + cost(limit) <= self.budget.ceiling() / 2
@@ -101,6 +104,7 @@ impl Streams {
             starved: false,
             held: 0,
             uploading: 0,
+            heading: 0,
             deadline,
             deadline_is_default,
             ending: None,
@@ -138,7 +142,7 @@ impl Streams {
             _ => return self.fail(key, UpstreamError::BadRequest("the binary body is for another request")),
         };
         if exchange.upgrading.is_none() && !body.is_empty() {
-            if !self.budget.take(Way::Request, cost(body.len())) {
+            if !self.budget.spares(Way::Request, body.len()) || !self.budget.take(Way::Request, cost(body.len())) {
                 return self.fail(key, BODY_TOO_LARGE);
             }
             exchange.uploading += cost(body.len());

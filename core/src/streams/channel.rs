@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::exchange::{Answer, Ending, answer_headers, cost};
 use super::socket::{Announce, Socket, Source, Upgrading};
 use super::upgrade::{Protocol, is_channel_family};
-use super::{Event, Key, MAX_NOTICES, Output, Streams, UpstreamError};
+use super::{Event, Key, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::{Entry, Header, Outbound, SocketAddress};
 use crate::websocket::{self, BINARY, CLOSE, MAX_CONTROL, PING, PONG, Reader, TEXT};
@@ -115,7 +115,7 @@ impl Streams {
         let closing_until = self.now + self.limits.closing;
         let Some(exchange) = self.exchanges.get_mut(&key) else { return };
         let Answer::Upgraded(socket) = &mut exchange.answer else { return };
-        if exchange.ending.is_some() || socket.closing {
+        if exchange.ending.is_some() || socket.closing || socket.ended {
             return;
         }
         if socket.is_raw() {
@@ -139,10 +139,9 @@ impl Streams {
         // The Kubernetes API closes its connection once all is written, and what reaches it after that costs the client what the
         // kernel has not passed on: of a large answer on a slow way, the end. So it is not asked what is known.
         let known = opcode == PING && !socket.to_service && exchange.uploading == 0 && socket.is_behind(self.now);
-        if known && exchange.entry == Entry::Request && self.notices.len() < MAX_NOTICES {
-            let (id, entry) = (exchange.id.clone(), exchange.entry);
-            self.notices.push_back(Outbound::SocketData { id, entry, opcode: PONG, data: Bytes::copy_from_slice(data) });
-            return;
+        if known && exchange.entry == Entry::Request {
+            socket.answer_ping(Bytes::copy_from_slice(data));
+            return self.schedule.ready(key, socket.class());
         }
         let (opcode, prefix): (u8, &[u8]) = if socket.translate && opcode == TEXT { (BINARY, &[0]) } else { (opcode, &[]) };
         if opcode == CLOSE {
@@ -165,10 +164,8 @@ impl Streams {
         }
         socket.progress.taken(bytes);
         while let Some(data) = socket.progress.next_answer() {
-            let (id, entry) = (exchange.id.clone(), exchange.entry);
-            if self.notices.len() < MAX_NOTICES {
-                self.notices.push_back(Outbound::SocketData { id, entry, opcode: PONG, data });
-            }
+            socket.answer_ping(data);
+            self.schedule.ready(key, socket.class());
         }
     }
 
@@ -206,9 +203,7 @@ impl Streams {
     /// The backend does not take what the plane sends: the plane is told, and the connection ended.
     fn overflow(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get(&key).filter(|exchange| exchange.ending.is_none()) else { return };
-        if self.notices.len() < MAX_NOTICES {
-            self.notices.push_back(Outbound::Backpressure { id: exchange.id.clone() });
-        }
+        self.notices.push(Outbound::Backpressure { id: exchange.id.clone() });
         self.fail(key, UpstreamError::Backpressure);
     }
 
@@ -225,8 +220,8 @@ impl Streams {
             self.forget(key);
         }
         // This entry's streams always end with a word of the agent's; the others only when it was the backend that ended.
-        if entry == Entry::Start && self.notices.len() < 2 * MAX_NOTICES {
-            self.notices.push_back(Outbound::SocketClose { id, entry, code: 1000, reason: String::new() });
+        if entry == Entry::Start {
+            self.notices.push(Outbound::SocketClose { id, entry, code: 1000, reason: String::new() });
         }
     }
 
@@ -244,7 +239,6 @@ impl Streams {
         if exchange.ending.is_some() || socket.ended {
             return false;
         }
-        exchange.finishing = true;
         let say = !core::mem::replace(&mut socket.closing, true) && !socket.is_raw() && (is_answer || socket.to_service);
         if say {
             let payload = websocket::close_payload(code, reason);
@@ -254,6 +248,9 @@ impl Streams {
                 return false;
             }
             self.outputs.push_back(Output::Feed { key, data: frame.into() });
+        }
+        if let Some(exchange) = self.exchanges.get_mut(&key) {
+            exchange.finishing = true;
         }
         self.outputs.push_back(Output::Finish { key });
         true
@@ -292,15 +289,16 @@ impl Streams {
             let Some(exchange) = self.exchanges.get_mut(&key) else { continue };
             let reading = exchange.reserved > 0;
             let Answer::Upgraded(socket) = &mut exchange.answer else { continue };
-            // A backend that nobody reads may say what it likes: it is not quiet.
-            let quiet = if reading { now.since(socket.heard) } else { core::time::Duration::ZERO };
+            // A backend that nobody reads may say what it likes: it is not quiet, and neither is one that has just begun to be read.
+            let since = socket.heard.max(socket.asked);
+            let quiet = if reading { now.since(since) } else { core::time::Duration::ZERO };
             if quiet >= limits.silence {
                 socket.next_ping = None;
                 self.fail(key, UpstreamError::Broken("the backend does not answer pings any more"));
                 continue;
             }
             let due = quiet >= limits.ping;
-            let next = if due || !reading { now + limits.ping } else { socket.heard + limits.ping };
+            let next = if due || !reading { now + limits.ping } else { since + limits.ping };
             socket.next_ping = Some(next);
             self.pings.insert((next, key));
             if due && !socket.closing {

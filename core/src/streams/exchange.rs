@@ -23,7 +23,7 @@ pub(super) const BULK_AFTER: u64 = 128 * 1024;
 pub(crate) const OVERHEAD: usize = 128;
 
 /// The least that a read is for.
-const LEAST_READ: usize = 1024;
+pub(super) const LEAST_READ: usize = 1024;
 
 /// What the budget is asked for `length` bytes in one piece.
 pub(super) const fn cost(length: usize) -> usize {
@@ -80,6 +80,8 @@ pub(super) struct Exchange {
     pub(super) held: usize,
     /// Taken from the budget for request bytes.
     pub(super) uploading: usize,
+    /// Taken from the budget for the id and the request's head, until the backend has answered.
+    pub(super) heading: usize,
     pub(super) deadline: Instant,
     /// The deadline is ours and ends with the answer's head, rather than the plane's, which is for everything.
     pub(super) deadline_is_default: bool,

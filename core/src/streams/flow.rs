@@ -4,10 +4,14 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use super::exchange::{Answer, Ending, Exchange, OVERHEAD, Upload, answer_headers, collect, cost};
+use super::exchange::{Answer, Ending, Exchange, LEAST_READ, OVERHEAD, Upload, answer_headers, collect, cost};
 use super::{Key, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::Header;
+
+/// What is said of an answer that would take the room of all others.
+const TOO_LARGE_NOW: UpstreamError =
+    UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one");
 
 impl Streams {
     pub(super) fn on_head(&mut self, key: Key, status: u16, headers: Vec<Header>) {
@@ -18,6 +22,8 @@ impl Streams {
             return;
         }
         exchange.head_seen = true;
+        let heading = core::mem::take(&mut exchange.heading);
+        self.budget.give(Way::Request, heading);
         // From here on an answer in parts may take as long as it likes, unless the plane set a limit.
         if exchange.deadline_is_default && (exchange.is_streamed() || status == 101) {
             self.deadlines.remove(&(exchange.deadline, key));
@@ -89,6 +95,8 @@ impl Streams {
             return;
         };
         if exchange.ending.is_some() {
+            // There is nothing left that could linger.
+            exchange.finishing = false;
             return;
         }
         if !exchange.head_seen {
@@ -109,6 +117,9 @@ impl Streams {
         if self.lingering_ended(key) {
             return;
         }
+        if let Some(exchange) = self.exchanges.get_mut(&key) {
+            exchange.finishing = false;
+        }
         if let UpstreamError::Denied(refusal) = error {
             self.deny(key, refusal);
         } else {
@@ -116,33 +127,62 @@ impl Streams {
         }
     }
 
-    /// Lets the shell read one more piece where that is due and possible.
+    /// Lets the shell read one more piece where that is due and possible; otherwise the exchange waits behind those that wait already.
     pub(super) fn allow_read(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(&key) else {
+        let Some(exchange) = self.exchanges.get(&key).filter(|exchange| exchange.wants_piece(self.limits.window)) else {
             return;
         };
-        if !exchange.wants_piece(self.limits.window) {
+        if exchange.starved || self.outgrows(exchange) {
+            if !exchange.starved {
+                self.fail(key, TOO_LARGE_NOW);
+            }
             return;
         }
-        let limit = exchange.next_read;
-        if self.budget.take(Way::Answer, cost(limit)) {
-            exchange.reserved = cost(limit);
-            exchange.starved = false;
-            if let Answer::Upgraded(socket) = &mut exchange.answer {
-                socket.asked = self.now;
+        if !(self.starved.is_empty() && self.grant(key)) {
+            if let Some(exchange) = self.exchanges.get_mut(&key) {
+                exchange.starved = true;
             }
-            self.outputs.push_back(Output::Read { key, limit });
-        } else if !exchange.starved {
-            exchange.starved = true;
             self.starved.push_back(key);
         }
+    }
+
+    /// Gives a permission to read. False when there is no room for it.
+    fn grant(&mut self, key: Key) -> bool {
+        let most = self.read_limit();
+        let Some(exchange) = self.exchanges.get_mut(&key) else { return true };
+        let limit = exchange.next_read.min(most);
+        if !self.budget.take(Way::Answer, cost(limit)) {
+            return false;
+        }
+        exchange.reserved = cost(limit);
+        if let Answer::Upgraded(socket) = &mut exchange.answer {
+            socket.asked = self.now;
+        }
+        self.outputs.push_back(Output::Read { key, limit });
+        true
+    }
+
+    /// The most bytes that a permission is for now. What is reserved and not used, because a backend has nothing to say, is lost to
+    /// everybody else, so it gets less with the number of exchanges and with what is left.
+    pub(super) fn read_limit(&self) -> usize {
+        let ceiling = self.budget.ceiling();
+        let share = (ceiling - ceiling / 4) / self.exchanges.len().saturating_mul(8).max(1);
+        share.min(self.budget.free(Way::Answer) / 32).max(LEAST_READ)
+    }
+
+    /// Whether an exchange holds more of what is of no use without more than it may beside all others: twice what is free. The little
+    /// that most answers need does not count.
+    fn outgrows(&self, exchange: &Exchange) -> bool {
+        exchange.is_incomplete()
+            && exchange.held > self.budget.ceiling() / 128
+            && exchange.held > self.budget.free(Way::Answer).saturating_mul(2)
     }
 
     /// Gives freed budget to those who wait for it, oldest first.
     pub(super) fn feed_starved(&mut self) {
         while let Some(&key) = self.starved.front() {
-            let wanted = self.exchanges.get(&key).map_or(0, |exchange| cost(exchange.next_read));
-            if wanted > self.budget.free(Way::Answer) {
+            let wants = self.exchanges.get(&key).is_some_and(|exchange| exchange.wants_piece(self.limits.window));
+            if wants && !self.grant(key) {
                 // Nothing that goes out now will free anything, so those that hold half an answer may be waiting for each other.
                 if self.has_transmit() || !self.fail_starved() {
                     break;
@@ -152,7 +192,6 @@ impl Streams {
             self.starved.pop_front();
             if let Some(exchange) = self.exchanges.get_mut(&key) {
                 exchange.starved = false;
-                self.allow_read(key);
             }
         }
     }
@@ -162,7 +201,7 @@ impl Streams {
         let incomplete = |key: &Key| self.exchanges.get(key).is_some_and(Exchange::is_incomplete);
         let Some(at) = self.starved.iter().position(incomplete) else { return false };
         if let Some(key) = self.starved.remove(at) {
-            self.fail(key, UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one"));
+            self.fail(key, TOO_LARGE_NOW);
         }
         true
     }

@@ -12,6 +12,10 @@ use crate::budget::Way;
 use crate::message::{Entry, Header, ProxyRequest, ServiceFields};
 use crate::policy::{self, Authorized, KubernetesCall, Refusal};
 
+/// What a request is answered whose head is larger than any server takes.
+pub(super) const HEAD_TOO_LARGE: UpstreamError =
+    UpstreamError::BadRequest("the request has more than 256 headers, or more than 64 KiB of path, query and headers");
+
 /// How a request is to be dealt with.
 pub(super) enum Decision {
     Open(Box<Plan>),
@@ -81,6 +85,9 @@ impl Streams {
     }
 
     fn decide(&mut self, request: &ProxyRequest) -> Result<Decision, Refusal> {
+        if !policy::is_of_usual_size(&request.path, &request.query, &request.headers) {
+            return Ok(Decision::Refuse(HEAD_TOO_LARGE));
+        }
         let ServiceFields { namespace, name, port } = &request.service;
         let protocol = upgrade::wanted(&request.headers, request.upgrade);
         let method = match &protocol {

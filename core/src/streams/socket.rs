@@ -49,6 +49,8 @@ pub(super) struct Socket {
     pub(super) next_ping: Option<Instant>,
     /// For what is no WebSocket.
     pub(super) progress: Progress,
+    /// What the agent itself answers to pings of the plane.
+    pub(super) pongs: VecDeque<Bytes>,
     /// When the backend was last asked for more.
     pub(super) asked: Instant,
     burst: u64,
@@ -124,6 +126,7 @@ impl Socket {
             heard: now,
             next_ping: None,
             progress: Progress::default(),
+            pongs: VecDeque::new(),
             asked: now,
             burst: 0,
             last_sent: now,
@@ -143,6 +146,14 @@ impl Socket {
                 chunks.push_back(data);
             }
         }
+    }
+
+    /// Puts an answer to a ping in line; where there are too many, the newest takes the place of the one before it.
+    pub(super) fn answer_ping(&mut self, data: Bytes) {
+        if self.pongs.len() >= QUESTIONS {
+            self.pongs.pop_back();
+        }
+        self.pongs.push_back(data);
     }
 
     /// What waits, as the budget counts it.
@@ -179,7 +190,8 @@ impl Socket {
 
     /// Notes that so many bytes went to the plane.
     pub(super) fn sent(&mut self, bytes: usize, now: Instant) {
-        self.burst = self.burst.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        // The words around the bytes count as well: a flood of empty frames is bulk too.
+        self.burst = self.burst.saturating_add(u64::try_from(bytes + OVERHEAD).unwrap_or(u64::MAX));
         self.last_sent = now;
     }
 

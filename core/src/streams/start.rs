@@ -3,12 +3,12 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::request::unauthorized;
+use super::request::{HEAD_TOO_LARGE, unauthorized};
 use super::socket::Upgrading;
 use super::upgrade::{self, Protocol};
-use super::{Body, Event, MAX_NOTICES, Open, Output, Streams, Target, UpstreamError};
+use super::{Body, Event, Open, Output, Streams, Target, UpstreamError};
 use crate::message::{Entry, Outbound, StartRequest, TimeLimit};
-use crate::policy::{Authorized, KubernetesCall, Refusal};
+use crate::policy::{self, Authorized, KubernetesCall, Refusal};
 use alloc::boxed::Box;
 
 impl Streams {
@@ -19,6 +19,9 @@ impl Streams {
                 self.refuse_start(id, &error);
             }
             return;
+        }
+        if !policy::is_of_usual_size(&request.path, &request.query, &request.headers) {
+            return self.refuse_start(id, &HEAD_TOO_LARGE);
         }
         match self.plan_start(&request) {
             Err(refusal) => self.refuse_start(id, &UpstreamError::Denied(refusal)),
@@ -73,10 +76,8 @@ impl Streams {
 
     /// What a stream that never began is answered: why, and that it is over.
     fn tell_start_error(&mut self, id: Arc<str>, error: &UpstreamError) {
-        if self.notices.len() < MAX_NOTICES {
-            let text = alloc::format!("{error}");
-            self.notices.push_back(Outbound::StartError { id: id.clone(), error: text.clone() });
-            self.notices.push_back(Outbound::SocketClose { id, entry: Entry::Start, code: error.close_code(), reason: text });
-        }
+        let text = alloc::format!("{error}");
+        self.notices.push(Outbound::StartError { id: id.clone(), error: text.clone() });
+        self.notices.push(Outbound::SocketClose { id, entry: Entry::Start, code: error.close_code(), reason: text });
     }
 }

@@ -53,7 +53,7 @@ impl Streams {
             return Some(self.write_on(writing, stamp, base64, out));
         }
         loop {
-            if let Some(notice) = self.notices.pop_front() {
+            if let Some(notice) = self.notices.pop() {
                 encode(&notice, stamp, base64, out);
                 return Some(Piece::WHOLE);
             }
@@ -120,7 +120,7 @@ impl Streams {
                     (Entry::Start, Ending::Failed(error, code)) => {
                         // The very next message, and not counted: it takes the place of the one that goes out now.
                         let reason = error.clone();
-                        self.notices.push_front(Outbound::SocketClose { id: id.clone(), entry, code, reason });
+                        self.notices.push_next(Outbound::SocketClose { id: id.clone(), entry, code, reason });
                         Next::Message(Outbound::StartError { id, error })
                     }
                     (_, ending) => buffered(id, ending, answer, held),
@@ -154,6 +154,11 @@ impl Streams {
                     }));
                 }
                 Announce::Nothing => {}
+            }
+            if let Some(data) = socket.pongs.pop_front() {
+                let class = exchange.class();
+                self.schedule.ready(key, class);
+                return Some(Next::Message(Outbound::SocketData { id, entry, opcode: PONG, data }));
             }
             let next = match &mut socket.source {
                 Source::WebSocket(reader) => reader.next(),

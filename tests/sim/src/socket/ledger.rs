@@ -1,7 +1,13 @@
 //! What was said on an upgraded connection and how much of it has arrived, in each direction: the judge of "exactly a prefix".
 
+use std::collections::BTreeSet;
+
+
 use super::script::{Entry, Script};
 use crate::backend::byte_at;
+
+const PING: u8 = 9;
+const PONG: u8 = 10;
 
 /// A frame, or for raw bytes nothing: those are only counted. The payload is the pattern from `start` on, behind `prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +42,10 @@ impl Word {
 pub struct Way {
     pub said: Vec<Word>,
     pub heard: usize,
+    /// Pings that were answered on the way and do not arrive.
+    answered: BTreeSet<usize>,
+    /// Pings that did not arrive, whose answers are on their way to the sender.
+    owed: Vec<Word>,
     /// Bytes, which is all that counts where they are raw.
     pub bytes_said: usize,
     pub bytes_heard: usize,
@@ -58,6 +68,44 @@ impl Way {
         start..self.bytes_said
     }
 
+    /// Whether this answers a ping that has not arrived; then it never will.
+    pub fn answers(&mut self, opcode: u8, payload: &[u8]) -> bool {
+        if let Some(at) = self.owed.iter().position(|word| opcode == PONG && word.is(PING, payload)) {
+            self.owed.remove(at);
+            return true;
+        }
+        let waiting = self.said.iter().enumerate().skip(self.heard).find(|(at, word)| {
+            opcode == PONG && word.opcode == PING && word.is(PING, payload) && !self.answered.contains(at)
+        });
+        let Some((at, _)) = waiting else { return false };
+        self.answered.insert(at);
+        self.skip_answered();
+        true
+    }
+
+    fn skip_answered(&mut self) {
+        while self.answered.remove(&self.heard) {
+            self.bytes_heard += self.said.get(self.heard).map_or(0, |word| word.length);
+            self.heard += 1;
+        }
+    }
+
+    /// Passes over pings in front of this: they were answered on the way.
+    pub fn pass_pings(&mut self, opcode: u8, payload: &[u8]) {
+        while let Some(word) = self.said.get(self.heard).filter(|word| word.opcode == PING && !word.is(opcode, payload)) {
+            self.owed.push(word.clone());
+            self.bytes_heard += word.length;
+            self.heard += 1;
+            self.skip_answered();
+        }
+    }
+
+    /// Whether this is what comes next.
+    #[must_use]
+    pub fn is_next(&self, opcode: u8, payload: &[u8]) -> bool {
+        self.said.get(self.heard).is_some_and(|word| word.is(opcode, payload))
+    }
+
     pub fn hear(&mut self, opcode: u8, payload: &[u8]) {
         let word = self.said.get(self.heard);
         let head = payload.get(..payload.len().min(12)).unwrap_or_default();
@@ -69,6 +117,7 @@ impl Way {
         );
         self.heard += 1;
         self.bytes_heard += word.map_or(0, |word| word.length);
+        self.skip_answered();
     }
 
     pub fn hear_raw(&mut self, bytes: &[u8]) {
@@ -110,8 +159,32 @@ impl Ledger {
     /// Something of the plane has reached the backend.
     pub fn backend_hears(&mut self, opcode: u8, payload: &[u8]) {
         if !self.unjudged {
+            if self.has_known_pings() {
+                self.up.pass_pings(opcode, payload);
+            }
             self.up.hear(opcode, payload);
         }
+    }
+
+    /// Something of the backend has reached the plane. Pings for the Kubernetes API are answered by the agent while it is known to be
+    /// alive.
+    pub fn plane_hears(&mut self, opcode: u8, payload: &[u8]) {
+        let by_the_agent = self.has_known_pings() && !self.down.is_next(opcode, payload) && self.up.answers(opcode, payload);
+        if !by_the_agent {
+            self.down.hear(opcode, payload);
+        }
+    }
+
+    /// The plane's own end has reached the backend: nothing before it will come any more.
+    pub fn backend_hears_the_end(&mut self) {
+        if self.has_known_pings() {
+            self.up.pass_pings(0, &[]);
+        }
+    }
+
+    /// Whether the agent may answer pings of the plane itself.
+    fn has_known_pings(&self) -> bool {
+        matches!(self.script.entry, Entry::Api | Entry::ApiBuffered)
     }
 
     /// A data frame of the backend, as the plane is to see it: a channel that carries bytes becomes text.

@@ -329,6 +329,7 @@ impl Peer {
         self.heard_close = true;
         ledger.up.close_heard = Some(close.clone());
         if !ledger.unjudged && ledger.up.closed.as_ref() == Some(&close) {
+            ledger.backend_hears_the_end();
             assert!(ledger.up.is_complete(), "a close overtakes: {ledger:?}");
         } else {
             let echo = self.said_close.as_ref() == Some(&close);
