@@ -5,7 +5,7 @@
 #[path = "sockets/rig.rs"]
 mod rig;
 
-use pipeops_agent_core::streams::{Input, Output, Target, UpstreamError};
+use pipeops_agent_core::streams::{Input, Key, Output, Target, UpstreamError};
 use rig::{EXEC, Rig, server_frame, start, upgrade};
 use serde_json::json;
 
@@ -361,18 +361,22 @@ fn half_a_message_waits_for_room_while_something_is_on_its_way_out() {
         let [.., high, low] = payload.to_be_bytes();
         [&[0x82, 126, high, low][..], &vec![7; here - 4]].concat()
     };
-    let mut given = 4 * 1024;
+    let permitted =
+        |reads: Vec<(Key, usize)>, of: Key| reads.into_iter().find(|(key, _)| *key == of).map_or(0, |(_, limit)| limit);
+    let reads = rig.reads();
+    let first = permitted(reads.clone(), half);
+    let mut given = permitted(reads, full);
     while given > 0 {
         rig.data(full, &frame(given - 4, given));
-        given = rig.reads().into_iter().filter(|(key, _)| *key == full).map(|(_, limit)| limit).sum();
+        given = permitted(rig.reads(), full);
     }
-    rig.data(half, &frame(6_000, 4 * 1024));
+    rig.data(half, &frame(6_000, first));
+    let mut missing = 6_004 - first;
     let sent = rig.sent();
-    assert!(sent.iter().all(|message| message["type"] == "proxy_websocket_data" && message["request_id"] == "full"));
-    let mut missing = 6_004 - 4 * 1024;
+    assert!(sent.iter().all(|message| message["type"] == "proxy_websocket_data" && message["request_id"] == "full"), "{sent:?}");
     while missing > 0 {
-        let read = rig.reads().into_iter().find(|(key, _)| *key == half);
-        let (_, limit) = read.unwrap_or_else(|| panic!("its turn does not come"));
+        let limit = permitted(rig.reads(), half);
+        assert!(limit > 0, "its turn does not come");
         rig.data(half, &vec![7; limit.min(missing)]);
         missing -= limit.min(missing);
     }

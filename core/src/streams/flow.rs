@@ -9,6 +9,9 @@ use super::{Key, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::Header;
 
+/// So much of an answer that is of no use without its rest may wait like any other.
+const LITTLE: usize = 64 * 1024;
+
 /// What is said of an answer that would take the room of all others.
 const TOO_LARGE_NOW: UpstreamError =
     UpstreamError::Overloaded("the answer does not fit into the agent's buffers: ask for a streamed one");
@@ -173,9 +176,7 @@ impl Streams {
     /// Whether an exchange holds more of what is of no use without more than it may beside all others: twice what is free. The little
     /// that most answers need does not count.
     fn outgrows(&self, exchange: &Exchange) -> bool {
-        exchange.is_incomplete()
-            && exchange.held > self.budget.ceiling() / 128
-            && exchange.held > self.budget.free(Way::Answer).saturating_mul(2)
+        exchange.is_incomplete() && exchange.held > LITTLE && exchange.held > self.budget.free(Way::Answer).saturating_mul(2)
     }
 
     /// Gives freed budget to those who wait for it, oldest first.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-
 use super::script::{Entry, Script};
 use crate::backend::byte_at;
 
@@ -74,9 +73,10 @@ impl Way {
             self.owed.remove(at);
             return true;
         }
-        let waiting = self.said.iter().enumerate().skip(self.heard).find(|(at, word)| {
-            opcode == PONG && word.opcode == PING && word.is(PING, payload) && !self.answered.contains(at)
-        });
+        let waiting =
+            self.said.iter().enumerate().skip(self.heard).find(|(at, word)| {
+                opcode == PONG && word.opcode == PING && word.is(PING, payload) && !self.answered.contains(at)
+            });
         let Some((at, _)) = waiting else { return false };
         self.answered.insert(at);
         self.skip_answered();
