@@ -25,7 +25,7 @@ checks() {
     check exec-stdin-64-mib exec_upload 67108864
     check exec-stdout-64-mib exec_download 67108864
     check exec-spdy spdy exec_apart
-    check exec-spdy-stdin-2-mib spdy exec_upload 2097152
+    check exec-spdy-stdin-8-mib spdy exec_upload 8388608
     check exec-spdy-stdout-8-mib spdy exec_download 8388608
     check exec-terminal exec_terminal
     check exec-parallel exec_parallel
