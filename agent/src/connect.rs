@@ -25,7 +25,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(300);
 
 /// The most bytes that the kernel takes without sending them. What waits there cannot be overtaken by what is more urgent; on a slow
 /// line its own limit is seconds long.
-const UNSENT: u32 = 64 * 1024;
+const UNSENT: u32 = 128 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug)]
