@@ -396,3 +396,34 @@ fn a_ping_to_the_kubernetes_api_is_answered_here_while_its_bytes_are_on_their_wa
     let sent: Vec<_> = rig.sent().iter().map(|message| rig::bytes_of(message).to_vec()).collect();
     assert_eq!(sent, [b"\x0abehind".to_vec(), b"\x02\x01out".to_vec()]);
 }
+
+#[test]
+fn b51_a_body_whose_request_is_over_is_held_nowhere() {
+    let begin = |rig: &mut Rig| {
+        rig.plane(
+            &json!({"type":"proxy_request","request_id":"u","payload":{"method":"POST","path":"/api/v1/x","streaming":true,
+            "headers":{"Authorization":"Bearer user"},"supports_response_streaming":true}}),
+        );
+        let key = rig.opened().key;
+        rig.plane(&json!({"type":"proxy_request_chunk","request_id":"u","payload":{"data":rig::base64(&[7; 10_000])}}));
+        assert!(rig.used() > 10_000 && rig.take_fed().len() == 1);
+        key
+    };
+    let ends: [fn(&mut Rig, Key); 3] = [
+        |rig, _| rig.plane(&json!({"type":"proxy_cancel","request_id":"u","payload":{}})),
+        |rig, key| rig.backend(Input::Failed { key, error: UpstreamError::Broken("gone") }),
+        |rig, _| rig.backend(Input::Detached),
+    ];
+    for end in ends {
+        let mut rig = Rig::new();
+        let key = begin(&mut rig);
+        end(&mut rig, key);
+        let _ = rig.sent();
+        assert_eq!(rig.used(), 0);
+        // What still comes for it is nobody's.
+        rig.plane(&json!({"type":"proxy_request_chunk","request_id":"u","payload":{"data":rig::base64(b"late")}}));
+        rig.backend(Input::Consumed { key, bytes: 10_000 });
+        assert!(rig.take_fed().is_empty() && rig.used() == 0);
+        begin(&mut rig);
+    }
+}
