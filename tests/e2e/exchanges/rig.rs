@@ -37,6 +37,8 @@ impl Rig {
     pub(crate) fn of(setup: Setup, change: impl FnOnce(Launch<'_>) -> Launch<'_>) -> Self {
         let bed = Bed::with_kube(setup, |options| {
             options.tokens.push(Token::read_only(VIEWER_TOKEN, "viewer"));
+            // A watch that is behind on a busy machine must not be one that is too old.
+            options.history_limit = 10_000;
         });
         let agent = change(bed.agent()).online();
         Self { bed, agent }

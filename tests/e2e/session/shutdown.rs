@@ -21,6 +21,8 @@ fn b60_the_plane_is_told_of_the_end() {
     for gateway in [true, false] {
         let bed = Bed::new(Setup { gateway, ..Setup::default() });
         let agent = bed.agent().online();
+        // Whoever has said something is known to have arrived where the end will be heard.
+        agent.until(&bed, "a heartbeat", |plane| plane.records().heartbeats.total() > 0);
         ends_in_time(agent);
         assert!(bed.wait_until(|plane| plane.connections().count() == 0, LIMIT));
         let records = bed.records();
