@@ -1,7 +1,7 @@
 //! One hard ceiling for all bytes that the agent buffers on behalf of others.
 //!
-//! Owns the count, and that neither of the two ways takes everything: answers (backend to plane) and requests (plane to backend)
-//! may each hold at most three quarters of the ceiling, so a quarter is left to the other whatever happens. Does not own memory, and
+//! Owns the count, and that neither of the two ways takes everything: answers (backend to plane) may hold at most seven eighths of the
+//! ceiling, requests (plane to backend) three quarters, so something is left to the other whatever happens. Does not own memory, and
 //! does not decide who waits or who is shed: that is [`crate::streams`].
 
 /// Which way bytes go.
@@ -50,7 +50,7 @@ impl Budget {
     /// Bytes that can be taken now.
     #[must_use]
     pub const fn free(&self, way: Way) -> usize {
-        let share = (self.ceiling - self.ceiling / 4).saturating_sub(self.taken(way));
+        let share = self.share(way).saturating_sub(self.taken(way));
         let all = self.ceiling.saturating_sub(self.used());
         if share < all { share } else { all }
     }
@@ -64,10 +64,19 @@ impl Budget {
         }
     }
 
-    /// Whether so much at once would leave others half as much.
+    /// The most that one way may hold.
+    #[must_use]
+    pub const fn share(&self, way: Way) -> usize {
+        match way {
+            Way::Answer => self.ceiling - self.ceiling / 8,
+            Way::Request => self.ceiling - self.ceiling / 4,
+        }
+    }
+
+    /// Whether so much at once would leave others an eighth of the ceiling.
     #[must_use]
     pub const fn spares(&self, way: Way, bytes: usize) -> bool {
-        bytes <= self.free(way).saturating_sub(bytes).saturating_mul(2)
+        bytes <= self.free(way).saturating_sub(self.ceiling / 8)
     }
 
     /// Bytes in use.
@@ -102,15 +111,15 @@ mod tests {
 
     #[test]
     fn never_passes_the_ceiling() {
-        let mut budget = Budget::new(12);
-        assert!(budget.take(Way::Answer, 9));
-        assert!(!budget.take(Way::Answer, 1), "a quarter is the requests'");
-        assert!(budget.take(Way::Request, 3));
+        let mut budget = Budget::new(16);
+        assert!(budget.take(Way::Answer, 14));
+        assert!(!budget.take(Way::Answer, 1), "an eighth is the requests'");
+        assert!(budget.take(Way::Request, 2));
         assert!(!budget.take(Way::Request, 1));
         assert!(!budget.take(Way::Request, usize::MAX));
         budget.give(Way::Answer, 4);
         assert!(budget.take(Way::Request, 4));
-        assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (12, 12, 12));
+        assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (16, 16, 16));
     }
 
     #[test]

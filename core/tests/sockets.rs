@@ -427,3 +427,58 @@ fn b51_a_body_whose_request_is_over_is_held_nowhere() {
         begin(&mut rig);
     }
 }
+
+#[test]
+fn b12_half_messages_and_silent_answers_do_not_hold_the_room_of_all_others() {
+    let mut rig = Rig::new();
+    let mut hogs = Vec::new();
+    for (id, length) in [("one", 3_900_000usize), ("two", 3_000_000)] {
+        rig.plane(&upgrade(id, EXEC, json!({})));
+        let key = rig.opened().key;
+        rig.upgraded(key, "");
+        let _ = rig.sent();
+        // A message of four megabytes begins, and its end never comes.
+        let mut next = [&[0x82, 127][..], &4_000_000u64.to_be_bytes()].concat();
+        let mut given = 0;
+        while given < length {
+            let limit = rig.reads().into_iter().find(|(of, _)| *of == key).map_or(0, |(_, limit)| limit);
+            assert!(limit > 0, "{id} may not go on after {given} bytes");
+            next.resize(limit, 7);
+            rig.data(key, &next);
+            given += next.len();
+            next.clear();
+            let _ = rig.sent();
+        }
+        hogs.push(key);
+    }
+    let (mut served, mut ended) = (0, Vec::new());
+    for n in 0..500 {
+        rig.plane(&json!({"type":"proxy_request","request_id":format!("r{n}"),"payload":{"path":"/api/v1/pods",
+            "headers":{"Authorization":"Bearer user"},"supports_response_streaming":true}}));
+        let mut outputs = rig.outputs();
+        let key = outputs.iter().find_map(|output| if let Output::Open(open) = output { Some(open.key) } else { None }).unwrap();
+        rig.backend(Input::Head { key, status: 200, headers: Vec::new() });
+        let _ = rig.sent();
+        outputs.extend(rig.outputs());
+        served += usize::from(outputs.iter().any(|output| matches!(output, Output::Read { key: of, .. } if *of == key)));
+        ended.extend(outputs.into_iter().filter_map(|output| if let Output::Abort { key } = output { Some(key) } else { None }));
+    }
+    assert_eq!(served, 500, "everybody may read, though none of the answers ever says a word");
+    assert!(!ended.is_empty() && ended.iter().all(|key| hogs.contains(key)), "{ended:?}");
+}
+
+#[test]
+fn b12_a_head_that_no_server_takes_is_refused() {
+    let mut rig = Rig::new();
+    let headers: serde_json::Map<_, _> = (0..30_000).map(|n| (format!("x{n}"), json!("1"))).collect();
+    rig.plane(&json!({"type":"proxy_request","request_id":"r","payload":{"path":"/api/v1/pods","headers":headers}}));
+    rig.plane(&json!({"type":"ws_start","request_id":"s","payload":{"stream_id":"s","path":EXEC,"query":"x".repeat(70_000),
+        "headers":{"Authorization":"Bearer user"}}}));
+    assert!(rig.outputs().is_empty());
+    let sent = rig.sent();
+    assert_eq!(sent.len(), 3);
+    assert!(
+        sent.iter().take(2).all(|message| message["payload"]["error"].as_str().unwrap().starts_with("bad_request: ")),
+        "{sent:?}"
+    );
+}

@@ -135,10 +135,7 @@ impl Streams {
         let Some(exchange) = self.exchanges.get(&key).filter(|exchange| exchange.wants_piece(self.limits.window)) else {
             return;
         };
-        if exchange.starved || self.outgrows(exchange) {
-            if !exchange.starved {
-                self.fail(key, TOO_LARGE_NOW);
-            }
+        if exchange.starved {
             return;
         }
         if !(self.starved.is_empty() && self.grant(key)) {
@@ -168,15 +165,17 @@ impl Streams {
     /// The most bytes that a permission is for now. What is reserved and not used, because a backend has nothing to say, is lost to
     /// everybody else, so it gets less with the number of exchanges and with what is left.
     pub(super) fn read_limit(&self) -> usize {
-        let ceiling = self.budget.ceiling();
-        let share = (ceiling - ceiling / 4) / self.exchanges.len().saturating_mul(8).max(1);
+        let share = self.budget.share(Way::Answer) / self.exchanges.len().saturating_mul(8).max(1);
         share.min(self.budget.free(Way::Answer) / 32).max(LEAST_READ)
     }
 
     /// Whether an exchange holds more of what is of no use without more than it may beside all others: twice what is free. The little
     /// that most answers need does not count.
     fn outgrows(&self, exchange: &Exchange) -> bool {
-        exchange.is_incomplete() && exchange.held > LITTLE && exchange.held > self.budget.free(Way::Answer).saturating_mul(2)
+        exchange.ending.is_none()
+            && exchange.is_incomplete()
+            && exchange.held > LITTLE
+            && exchange.held > self.budget.free(Way::Answer).saturating_mul(2)
     }
 
     /// Gives freed budget to those who wait for it, oldest first.
@@ -197,13 +196,14 @@ impl Streams {
         }
     }
 
-    /// Ends the oldest of those that wait and hold bytes which are of no use without more. False when there is none.
+    /// Somebody waits, and nothing moves: ends one of those that hold bytes which are of no use without more. False when there is none.
     fn fail_starved(&mut self) -> bool {
+        // One that holds most of everything is it, whether it waits or has a backend that is slow on purpose.
+        let hog = self.exchanges.iter().find(|(_, exchange)| self.outgrows(exchange)).map(|(key, _)| *key);
         let incomplete = |key: &Key| self.exchanges.get(key).is_some_and(Exchange::is_incomplete);
-        let Some(at) = self.starved.iter().position(incomplete) else { return false };
-        if let Some(key) = self.starved.remove(at) {
-            self.fail(key, TOO_LARGE_NOW);
-        }
+        let Some(key) = hog.or_else(|| self.starved.iter().copied().find(incomplete)) else { return false };
+        self.starved.retain(|waiting| *waiting != key);
+        self.fail(key, TOO_LARGE_NOW);
         true
     }
 
