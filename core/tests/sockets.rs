@@ -342,11 +342,11 @@ fn a_quiet_service_is_pinged_and_a_silent_one_given_up() {
 
 #[test]
 fn b47_why_comes_before_the_end_where_it_is_an_answer_to_a_ping_that_finds_no_room() {
-    let mut rig = Rig::with_ceiling(1 << 20);
+    let mut rig = Rig::with_ceiling(64 * 1024);
     rig.plane(&start("s", EXEC, "v4.channel.k8s.io"));
     let key = rig.opened().key;
     rig.upgraded(key, "v4.channel.k8s.io");
-    rig.plane(&rig::ws_data("s", &[&[2][..], &[7; 400_000]].concat()));
+    rig.plane(&rig::ws_data("s", &[&[2][..], &[7; 24_400]].concat()));
     rig.data(key, &server_frame(0x89, &[0; 100]));
     let sent = rig.sent();
     let kinds: Vec<_> = sent.iter().map(|message| message["type"].as_str().unwrap_or_default()).collect();

@@ -9,7 +9,7 @@ use super::{Key, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::Header;
 
-/// So much any exchange may hold, whatever others do, as long as there is room at all.
+/// So much of an answer that is of no use without its rest may wait like any other.
 const LITTLE: usize = 64 * 1024;
 
 /// What is said of an answer that would take the room of all others.
@@ -226,9 +226,7 @@ impl Streams {
         let Some(exchange) = self.exchanges.get_mut(&key) else {
             return false;
         };
-        let wanted = exchange.uploading.saturating_add(cost(length));
-        // The last eighth is for those who want little.
-        let fits = wanted <= LITTLE || wanted <= self.budget.free(Way::Request).saturating_sub(self.budget.ceiling() / 8);
+        let fits = exchange.uploading.saturating_add(cost(length)) <= self.budget.free(Way::Request);
         if fits && self.budget.take(Way::Request, cost(length)) {
             exchange.uploading += cost(length);
             return true;
