@@ -11,6 +11,7 @@
 //! | [`budget`] | the one ceiling for those bytes |
 //! | [`policy`] | what the plane may ask for |
 //! | [`wire`] | the words of the protocol |
+//! | [`websocket`] | a backend's frames out of bytes, a client's frames into bytes |
 //! | [`tunnel`] | which machine gets which message; the one that the shell drives |
 //!
 //! # The contract
@@ -51,5 +52,5 @@ pub mod streams;
 pub mod time;
 pub mod timestamp;
 pub mod tunnel;
-mod websocket;
+pub mod websocket;
 pub mod wire;

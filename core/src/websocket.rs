@@ -1,6 +1,6 @@
-//! WebSocket frames of a backend (RFC 6455, section 5), without a socket.
+//! WebSocket frames (RFC 6455, section 5), without a socket.
 //!
-//! Owns the reading of a server's frames out of bytes as they come, and the writing of a client's. What waits in the
+//! Owns the reading of a server's frames out of bytes as they come, and the writing of a client's, to backends and to the plane. What waits in the
 //! reader is bytes as they came, counted; a message is made of them only when its turn to go on has come. Nothing is changed on the
 //! way: text is not checked, and control frames are messages like others.
 
@@ -11,10 +11,15 @@ use alloc::vec::Vec;
 
 pub(crate) use self::reader::{Message, Payload, Reader, Violation};
 
-pub(crate) const TEXT: u8 = 1;
+/// The opcode of the rest of a message.
+pub const CONTINUATION: u8 = 0;
+/// The opcode of text.
+pub const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
-pub(crate) const PING: u8 = 9;
+/// The opcode of the end.
+pub const CLOSE: u8 = 8;
+/// The opcode of a ping.
+pub const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
 /// The most bytes of a control frame's payload.
@@ -28,12 +33,21 @@ pub(crate) const NO_CODE: u16 = 1005;
 /// What a frame costs beyond its payload at most.
 const HEADER: usize = 14;
 
-/// A whole frame of a client. The payload is `prefix` and `payload` together.
+/// A whole message of a client in one frame. The payload is `prefix` and `payload` together.
 pub(crate) fn frame(opcode: u8, prefix: &[u8], payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_frame(opcode, true, [prefix, payload], key, &mut out);
+    out
+}
+
+/// Appends a frame of a client, masked with `key`. `last` is false while more of the message follows. The payload is the two
+/// parts together.
+pub fn push_frame(opcode: u8, last: bool, payload: [&[u8]; 2], key: [u8; 4], out: &mut Vec<u8>) {
     const MASKED: u8 = 0x80;
+    let [prefix, payload] = payload;
     let length = prefix.len() + payload.len();
-    let mut out = Vec::with_capacity(length + HEADER);
-    out.push(0x80 | opcode);
+    out.reserve(length + HEADER);
+    out.push(if last { 0x80 | opcode } else { opcode });
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short < 126 => out.push(MASKED | short),
         (_, Ok(medium)) => {
@@ -50,7 +64,6 @@ pub(crate) fn frame(opcode: u8, prefix: &[u8], payload: &[u8], key: [u8; 4]) -> 
     out.extend_from_slice(prefix);
     out.extend_from_slice(payload);
     mask(key, out.get_mut(start..).unwrap_or_default());
-    out
 }
 
 /// Eight bytes at a time; a multiple of the key's four, so the tail begins with the key's first byte.

@@ -5,14 +5,11 @@
 
 use pipeops_agent_core::wire::Piece;
 
-const TEXT: u8 = 1;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
+use pipeops_agent_core::websocket::{CLOSE, CONTINUATION, PING, TEXT, push_frame};
 
 /// Appends one frame of a text message.
 pub(super) fn push_text(piece: Piece, payload: &[u8], out: &mut Vec<u8>) {
-    let opcode = if piece.first { TEXT } else { 0 };
-    push(opcode, piece.last, payload, out);
+    push(if piece.first { TEXT } else { CONTINUATION }, piece.last, payload, out);
 }
 
 /// Appends a ping without payload.
@@ -26,38 +23,7 @@ pub(super) fn push_close(code: u16, out: &mut Vec<u8>) {
 }
 
 fn push(opcode: u8, last: bool, payload: &[u8], out: &mut Vec<u8>) {
-    const MASKED: u8 = 0x80;
-    out.reserve(payload.len() + 14);
-    out.push(if last { 0x80 | opcode } else { opcode });
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(length), _) if length < 126 => out.push(MASKED | length),
-        (_, Ok(length)) => {
-            out.push(MASKED | 126);
-            out.extend_from_slice(&length.to_be_bytes());
-        }
-        _ => {
-            out.push(MASKED | 127);
-            out.extend_from_slice(&u64::try_from(payload.len()).unwrap_or(u64::MAX).to_be_bytes());
-        }
-    }
-    let key = fastrand::u32(..).to_ne_bytes();
-    out.extend_from_slice(&key);
-    let start = out.len();
-    out.extend_from_slice(payload);
-    mask(key, out.get_mut(start..).unwrap_or_default());
-}
-
-/// Eight bytes at a time; a multiple of the key's four, so the tail begins with the key's first byte.
-fn mask(key: [u8; 4], payload: &mut [u8]) {
-    let [a, b, c, d] = key;
-    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, tail) = payload.as_chunks_mut::<8>();
-    for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
-    }
-    for (byte, key) in tail.iter_mut().zip(key.iter().cycle()) {
-        *byte ^= key;
-    }
+    push_frame(opcode, last, [&[], payload], fastrand::u32(..).to_ne_bytes(), out);
 }
 
 #[cfg(test)]

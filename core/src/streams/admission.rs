@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::exchange::{Answer, Exchange, Upload, cost};
 use super::request::Plan;
 use super::socket::Upgrading;
-use super::{Body, Open, Output, Streams, Target, UpstreamError, upgrade};
+use super::{Body, Key, Open, Output, Streams, Target, UpstreamError, upgrade};
 use crate::budget::Way;
 use crate::message::{Entry, ProxyRequest, RequestBody, TimeLimit};
 use crate::time::Instant;
@@ -46,7 +46,7 @@ impl Streams {
         let upgrade = protocol.is_some();
         exchange.upgrading = protocol.map(|protocol| {
             Box::new(Upgrading {
-                keep_alive: target != Target::KubernetesApi && protocol == upgrade::Protocol::WebSocket,
+                to_service: target != Target::KubernetesApi && protocol == upgrade::Protocol::WebSocket,
                 protocol,
                 may_translate: false,
                 early: VecDeque::new(),
@@ -78,6 +78,10 @@ impl Streams {
             self.outputs.push_back(Output::Read { key, limit });
         }
         self.deadlines.insert((exchange.deadline, key));
+        self.enter(key, exchange);
+    }
+
+    pub(super) fn enter(&mut self, key: Key, exchange: Exchange) {
         self.ids.insert(exchange.id.clone(), key);
         self.exchanges.insert(key, exchange);
     }

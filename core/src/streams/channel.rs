@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use super::exchange::{Answer, Ending, answer_headers, cost};
+use super::exchange::{Answer, Ending, answer_headers};
 use super::socket::{Announce, Socket, Source, Upgrading};
 use super::upgrade::{Protocol, is_channel_family};
 use super::{Event, Key, Output, Streams, UpstreamError};
@@ -23,7 +23,7 @@ const FIRST_READ: usize = 4 * 1024;
 impl Streams {
     /// The backend has changed the protocol.
     pub(super) fn on_upgraded(&mut self, key: Key, upgrading: Upgrading, headers: Vec<Header>) {
-        let Upgrading { protocol, may_translate, keep_alive, early, head_data } = upgrading;
+        let Upgrading { protocol, may_translate, to_service, early, head_data } = upgrading;
         let named = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         let chosen = named("sec-websocket-protocol").map_or("", |header| header.value.trim());
         let translate = may_translate && is_channel_family(chosen);
@@ -49,8 +49,9 @@ impl Streams {
             (Entry::Request, false) => Announce::Buffered((101, told)),
         };
         let mut socket = Socket::new(announce, source, translate, now);
-        socket.to_service = keep_alive;
-        if keep_alive {
+        socket.to_service = to_service;
+        // What stands between here and a service may end the connection when it is quiet.
+        if to_service {
             socket.next_ping = Some(ping);
             self.pings.insert((ping, key));
         }
@@ -58,11 +59,8 @@ impl Streams {
         exchange.next_read = FIRST_READ.min(most);
         let class = exchange.class();
         self.schedule.ready(key, class);
-        // What came before the answer goes on in its order.
-        let waited: usize = early.iter().map(|(_, data)| cost(data.len())).sum();
-        let waited = waited + if head_data.is_empty() { 0 } else { cost(head_data.len()) };
-        let waited = waited.min(exchange.uploading);
-        exchange.uploading -= waited;
+        // What came before the answer, which is all that was taken so far, goes on in its order.
+        let waited = core::mem::take(&mut exchange.uploading);
         self.budget.give(Way::Request, waited);
         if !head_data.is_empty() {
             self.send_head_data(key, head_data);
@@ -182,21 +180,26 @@ impl Streams {
     }
 
     pub(super) fn feed_frame(&mut self, key: Key, opcode: u8, prefix: &[u8], data: &[u8]) {
+        let frame = self.frame(opcode, prefix, data);
+        self.feed(key, frame);
+    }
+
+    /// A frame for a backend, with a mask of its own.
+    fn frame(&mut self, opcode: u8, prefix: &[u8], data: &[u8]) -> Bytes {
         let [a, b, c, d, ..] = self.random.draw().to_ne_bytes();
-        self.feed(key, websocket::frame(opcode, prefix, data, [a, b, c, d]).into());
+        websocket::frame(opcode, prefix, data, [a, b, c, d]).into()
     }
 
     fn feed(&mut self, key: Key, data: Bytes) {
-        if data.is_empty() {
+        let length = data.len();
+        if length == 0 {
             return;
         }
-        if self.take_for_backend(key, data.len()) {
-            if let Some(Answer::Upgraded(socket)) = self.exchanges.get_mut(&key).map(|exchange| &mut exchange.answer) {
-                socket.progress.fed(data.len());
-            }
-            self.outputs.push_back(Output::Feed { key, data });
-        } else {
-            self.overflow(key);
+        if !self.pass_to_backend(key, data) {
+            return self.overflow(key);
+        }
+        if let Some(Answer::Upgraded(socket)) = self.exchanges.get_mut(&key).map(|exchange| &mut exchange.answer) {
+            socket.progress.fed(length);
         }
     }
 
@@ -241,13 +244,10 @@ impl Streams {
         }
         let say = !core::mem::replace(&mut socket.closing, true) && !socket.is_raw() && (is_answer || socket.to_service);
         if say {
-            let payload = websocket::close_payload(code, reason);
-            let [a, b, c, d, ..] = self.random.draw().to_ne_bytes();
-            let frame = websocket::frame(CLOSE, &[], &payload, [a, b, c, d]);
-            if !self.take_for_backend(key, frame.len()) {
+            let frame = self.frame(CLOSE, &[], &websocket::close_payload(code, reason));
+            if !self.pass_to_backend(key, frame) {
                 return false;
             }
-            self.outputs.push_back(Output::Feed { key, data: frame.into() });
         }
         if let Some(exchange) = self.exchanges.get_mut(&key) {
             exchange.finishing = true;

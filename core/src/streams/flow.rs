@@ -132,10 +132,8 @@ impl Streams {
 
     /// Lets the shell read one more piece where that is due and possible; otherwise the exchange waits behind those that wait already.
     pub(super) fn allow_read(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get(&key).filter(|exchange| exchange.wants_piece(self.limits.window)) else {
-            return;
-        };
-        if exchange.starved {
+        let waits = |exchange: &&Exchange| !exchange.starved && exchange.wants_piece(self.limits.window);
+        if self.exchanges.get(&key).filter(waits).is_none() {
             return;
         }
         if !(self.starved.is_empty() && self.grant(key)) {
@@ -214,11 +212,18 @@ impl Streams {
         if exchange.upload == Upload::Closed || data.is_empty() || exchange.is_socket() {
             return;
         }
-        if self.take_for_backend(key, data.len()) {
-            self.outputs.push_back(Output::Feed { key, data });
-        } else {
+        if !self.pass_to_backend(key, data) {
             self.fail(key, UpstreamError::Backpressure);
         }
+    }
+
+    /// Hands bytes to the shell for the backend. False when there is no room for them.
+    pub(super) fn pass_to_backend(&mut self, key: Key, data: Bytes) -> bool {
+        let taken = self.take_for_backend(key, data.len());
+        if taken {
+            self.outputs.push_back(Output::Feed { key, data });
+        }
+        taken
     }
 
     /// Takes the budget for bytes on their way to a backend. An exchange may hold as much as is free for all others together.

@@ -186,8 +186,7 @@ impl Streams {
         exchange.put_own_answer(status, body);
         exchange.ending = Some(Ending::Complete);
         self.schedule.ready(key, exchange.class());
-        self.ids.insert(exchange.id.clone(), key);
-        self.exchanges.insert(key, exchange);
+        self.enter(key, exchange);
     }
 }
 

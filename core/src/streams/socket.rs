@@ -23,8 +23,8 @@ pub(super) struct Upgrading {
     pub(super) protocol: Protocol,
     /// The path is one whose channels are translated, should such a sub-protocol be chosen.
     pub(super) may_translate: bool,
-    /// Keep the connection alive by pings: what stands between here and the service may end it when it is quiet.
-    pub(super) keep_alive: bool,
+    /// A WebSocket to a service.
+    pub(super) to_service: bool,
     /// Frames that came before the answer, with their opcodes; counted in the exchange's `uploading`.
     pub(super) early: VecDeque<(u8, Bytes)>,
     /// What the client sent right behind its request.

@@ -36,7 +36,7 @@ impl Streams {
                 exchange.upgrading = Some(Box::new(Upgrading {
                     protocol: Protocol::WebSocket,
                     may_translate: upgrade::ends_in(&request.path, &["exec", "attach"]),
-                    keep_alive: false,
+                    to_service: false,
                     early: alloc::collections::VecDeque::new(),
                     head_data: bytes::Bytes::new(),
                 }));
@@ -50,8 +50,7 @@ impl Streams {
                     upgrade: true,
                 })));
                 self.deadlines.insert((exchange.deadline, key));
-                self.ids.insert(exchange.id.clone(), key);
-                self.exchanges.insert(key, exchange);
+                self.enter(key, exchange);
             }
         }
     }
