@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
+use miniserde::json::{self, Object};
 use rustls::ClientConfig;
 
 use crate::connect::Remote;
@@ -73,6 +74,15 @@ impl fmt::Display for OwnError {
 
 impl core::error::Error for OwnError {}
 
+/// What the API server says about an object or a list.
+pub(crate) enum Told {
+    Object(Object),
+    /// There is none.
+    Absent,
+    /// It does not say, or makes no sense.
+    Nothing,
+}
+
 /// An answer in full.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -113,6 +123,24 @@ impl OwnClient {
     /// The agent's own bearer token, where it has one: what a registration hands to the plane.
     pub(crate) fn token(&self) -> Option<Secret> {
         self.token.read().ok().flatten()
+    }
+
+    /// Asks for an object, where the reason for not getting it is for those who look closely only.
+    pub(crate) async fn ask(&self, path: &str) -> Told {
+        match self.request(Method::GET, path, None).await {
+            Ok(answer) if answer.status == 200 => {
+                let text = core::str::from_utf8(&answer.body).unwrap_or_default();
+                json::from_str(text).map_or(Told::Nothing, Told::Object)
+            }
+            Ok(answer) => {
+                log::debug!(path = path, status = answer.status; "The API server does not tell");
+                if answer.status == 404 { Told::Absent } else { Told::Nothing }
+            }
+            Err(error) => {
+                log::debug!(path = path, error = error.to_string(); "The API server does not tell");
+                Told::Nothing
+            }
+        }
     }
 
     /// Sends a request with the agent's token.

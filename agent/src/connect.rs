@@ -58,15 +58,18 @@ pub(crate) struct Remote {
     pub(crate) tls: Option<(Arc<ClientConfig>, Option<String>)>,
 }
 
+/// A host with brackets around IPv6, and the port unless it is the usual one: what a `Host` header holds.
+pub(crate) fn authority(host: &str, port: u16, secure: bool) -> String {
+    let usual = if secure { 443 } else { 80 };
+    // No name holds a colon.
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == usual { host } else { format!("{host}:{port}") }
+}
+
 impl Remote {
     /// The value of a `Host` header.
     pub(crate) fn authority(&self) -> String {
-        let default = if self.tls.is_some() { 443 } else { 80 };
-        let host = match self.host.parse::<IpAddr>() {
-            Ok(IpAddr::V6(address)) => format!("[{address}]"),
-            Ok(IpAddr::V4(_)) | Err(_) => self.host.clone(),
-        };
-        if self.port == default { host } else { format!("{host}:{}", self.port) }
+        authority(&self.host, self.port, self.tls.is_some())
     }
 
     /// Connects. The caller bounds the time.

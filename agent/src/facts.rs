@@ -3,12 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use hyper::Method;
-use miniserde::json::{self, Number, Object, Value};
+use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
-use crate::cluster::OwnClient;
+use crate::cluster::{OwnClient, Told};
 use crate::identity;
 
 /// How often facts are looked up again when all are known, and when something is missing.
@@ -82,7 +81,7 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sen
 }
 
 async fn version(client: &OwnClient) -> Option<String> {
-    let answer = get(client, "/version").await?;
+    let Told::Object(answer) = client.ask("/version").await else { return None };
     match answer.get("gitVersion") {
         Some(Value::String(version)) if !version.is_empty() => Some(version.clone()),
         _ => None,
@@ -91,7 +90,7 @@ async fn version(client: &OwnClient) -> Option<String> {
 
 /// How many objects there are, from a list of one: the API server counts the rest by itself.
 async fn count(client: &OwnClient, path: &str) -> Option<u64> {
-    let answer = get(client, &format!("{path}?limit=1")).await?;
+    let Told::Object(answer) = client.ask(&format!("{path}?limit=1")).await else { return None };
     let listed = match answer.get("items")? {
         Value::Array(items) => u64::try_from(items.len()).ok()?,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => return None,
@@ -103,19 +102,4 @@ async fn count(client: &OwnClient, path: &str) -> Option<u64> {
         _ if matches!(metadata.get("continue"), Some(Value::String(token)) if !token.is_empty()) => None,
         _ => Some(listed),
     }
-}
-
-async fn get(client: &OwnClient, path: &str) -> Option<Object> {
-    let answer = match client.request(Method::GET, path, None).await {
-        Ok(answer) if answer.status == 200 => answer,
-        Ok(answer) => {
-            log::debug!(path = path, status = answer.status; "Fact about the cluster not available");
-            return None;
-        }
-        Err(error) => {
-            log::debug!(path = path, error = error.to_string(); "Fact about the cluster not available");
-            return None;
-        }
-    };
-    json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()
 }

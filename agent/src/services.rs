@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use self::lookup::{Found, Place};
 use self::nodes::Nodes;
 use crate::cluster::OwnClient;
-use crate::connect::{ConnectError, Remote};
+use crate::connect::{ConnectError, Remote, authority};
 use crate::upstream::{Pool, RequestError};
 
 /// How long an address is believed.
@@ -132,10 +132,8 @@ impl Services {
         };
         let host = format!("{name}.{namespace}.svc");
         let tls = secure.then(|| (self.tls.clone(), Some(host.clone())));
-        let default = if secure { 443 } else { 80 };
-        let authority = if *port == default { host } else { format!("{host}:{port}") };
         let remote = Remote { host: address.to_string(), port: target, tls };
-        Ok(Pool::of_service(remote, authority))
+        Ok(Pool::of_service(remote, authority(&host, *port, secure)))
     }
 
     async fn first_allowed(
@@ -143,10 +141,10 @@ impl Services {
         addresses: Vec<IpAddr>,
         allowed: impl Fn((IpAddr, bool)) -> Result<(), pipeops_agent_core::policy::Refusal>,
     ) -> Result<IpAddr, UpstreamError> {
+        let nodes = self.nodes.addresses(&self.client).await;
         let mut refusal = UpstreamError::Unreachable("the service has no endpoint");
         for address in addresses {
-            let is_node = self.nodes.has(&self.client, address).await;
-            match allowed((address, is_node)) {
+            match allowed((address, nodes.contains(&address))) {
                 Ok(()) => return Ok(address),
                 Err(error) => refusal = UpstreamError::Denied(error),
             }

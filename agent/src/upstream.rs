@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeops_agent_core::streams::{self, Body, Key, Open, Target};
+use pipeops_agent_core::streams::{self, Body, Key, Open};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 pub(crate) use self::body::RequestBody as OwnBody;
 use self::body::RequestBody;
-use self::exchange::Backend;
+use self::exchange::Backends;
 use self::orders::Orders;
 pub(crate) use self::pool::{Pool, RequestError};
 use self::relay::Landing;
@@ -31,8 +31,7 @@ pub(crate) type Reports = mpsc::UnboundedSender<streams::Input>;
 
 /// The exchanges under way.
 pub(crate) struct Upstreams {
-    kubernetes: Arc<Pool>,
-    services: Arc<Services>,
+    backends: Backends,
     reports: Reports,
     landing: Arc<Landing>,
     running: BTreeMap<Key, Running>,
@@ -45,7 +44,8 @@ struct Running {
 
 impl Upstreams {
     pub(crate) fn new(kubernetes: Arc<Pool>, services: Arc<Services>, reports: Reports) -> Self {
-        Self { kubernetes, services, reports, landing: Arc::default(), running: BTreeMap::new() }
+        let backends = Backends { kubernetes, services };
+        Self { backends, reports, landing: Arc::default(), running: BTreeMap::new() }
     }
 
     /// Begins an exchange.
@@ -57,11 +57,7 @@ impl Upstreams {
             Body::Whole(bytes) => RequestBody::whole(key, bytes.clone(), self.reports.clone()),
             Body::Fed => RequestBody::fed(key, orders.clone(), self.reports.clone()),
         };
-        let backend = match &open.target {
-            Target::KubernetesApi => Backend::Kubernetes(self.kubernetes.clone()),
-            Target::Service { .. } => Backend::Service(self.services.clone()),
-        };
-        let task = exchange::run(open, body, backend, orders.clone(), self.landing.clone(), self.reports.clone());
+        let task = exchange::run(open, body, self.backends.clone(), orders.clone(), self.landing.clone(), self.reports.clone());
         self.running.insert(key, Running { task: tokio::spawn(task).abort_handle(), orders });
     }
 

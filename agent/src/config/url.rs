@@ -3,6 +3,8 @@
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::connect::authority;
+
 /// The address of the control plane or of a kube-apiserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiUrl {
@@ -85,11 +87,9 @@ impl ApiUrl {
         })
     }
 
-    /// The host with brackets around IPv6, and the port unless it is the usual one: what a `Host` header holds.
+    /// What a `Host` header holds.
     pub(crate) fn authority(&self) -> String {
-        let usual = if self.secure { 443 } else { 80 };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+        authority(&self.host, self.port, self.secure)
     }
 
     /// True if the traffic stays on this machine: `localhost`, `*.localhost` (RFC 6761), 127.0.0.0/8, `::1`.

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use hyper::Method;
-use miniserde::json::{self, Array, Number, Object, Value};
+use miniserde::json::{Array, Number, Object, Value};
 use pipeops_agent_core::policy::Refusal;
 use pipeops_agent_core::streams::UpstreamError;
 
-use crate::cluster::OwnClient;
+use crate::cluster::{OwnClient, Told};
 
 /// The most addresses of one service that are looked at.
 const MOST: usize = 16;
@@ -40,14 +39,14 @@ pub(super) enum Place {
 
 pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: u16) -> Result<Found, UpstreamError> {
     let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-    match get(client, &path).await {
+    match client.ask(&path).await {
         Told::Object(service) => match read_service(&service, port)? {
             Service::At(found) => Ok(found),
             Service::Headless { port_name, secure } => {
                 let path = format!(
                     "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{name}&limit=16"
                 );
-                let Told::Object(slices) = get(client, &path).await else {
+                let Told::Object(slices) = client.ask(&path).await else {
                     return Err(UpstreamError::Unreachable("the service's endpoints are not known"));
                 };
                 let (addresses, port) =
@@ -61,32 +60,6 @@ pub(super) async fn find(client: &OwnClient, namespace: &str, name: &str, port: 
             Ok(Err(_)) | Err(_) => Err(UpstreamError::Unreachable("there is no such service")),
         },
         Told::Nothing => resolve(namespace, name, port).await,
-    }
-}
-
-/// What the API server says about an object.
-enum Told {
-    Object(Object),
-    /// There is none.
-    Absent,
-    /// It does not say.
-    Nothing,
-}
-
-async fn get(client: &OwnClient, path: &str) -> Told {
-    match client.request(Method::GET, path, None).await {
-        Ok(answer) if answer.status == 200 => {
-            let text = core::str::from_utf8(&answer.body).unwrap_or_default();
-            json::from_str(text).map_or(Told::Nothing, Told::Object)
-        }
-        Ok(answer) => {
-            log::debug!(path = path, status = answer.status; "The API server does not tell where a service is");
-            if answer.status == 404 { Told::Absent } else { Told::Nothing }
-        }
-        Err(error) => {
-            log::debug!(path = path, error = error.to_string(); "The API server does not tell where a service is");
-            Told::Nothing
-        }
     }
 }
 
@@ -212,6 +185,7 @@ fn number(object: &Object, key: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use miniserde::json;
 
     fn service(text: &str) -> Object {
         json::from_str(text).unwrap()

@@ -3,57 +3,57 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::Method;
-use miniserde::json::{self, Object};
+use miniserde::json::{Object, Value};
 use tokio::time::Instant;
 
 use super::lookup::{objects, text};
-use crate::cluster::OwnClient;
+use crate::cluster::{OwnClient, Told};
 
 /// How long the list is believed.
 const BELIEVED: Duration = Duration::from_secs(300);
 /// The most pages of the list: nodes are large objects, and there may be a thousand.
 const PAGES: usize = 60;
 
+type Addresses = Arc<BTreeSet<IpAddr>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    known: Mutex<Option<(Instant, BTreeSet<IpAddr>)>>,
+    known: Mutex<Option<(Instant, Addresses)>>,
 }
 
 impl Nodes {
-    /// Whether `address` is one of a node. Where the API server does not tell, nobody is taken for one.
-    pub(super) async fn has(&self, client: &OwnClient, address: IpAddr) -> bool {
-        if let Some(answer) = self.remembered(address) {
-            return answer;
+    /// The addresses of all nodes. Where the API server does not tell, those of a while ago, or none.
+    pub(super) async fn addresses(&self, client: &OwnClient) -> Addresses {
+        if let Some((_, listed)) = self.remembered().filter(|(since, _)| since.elapsed() < BELIEVED) {
+            return listed;
         }
-        let listed = list(client).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listed) = listed {
-            *known = Some((Instant::now(), listed));
+        match list(client).await {
+            Some(listed) => {
+                let listed = Arc::new(listed);
+                *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), listed.clone()));
+                listed
+            }
+            None => self.remembered().map(|(_, listed)| listed).unwrap_or_default(),
         }
-        // What was true a while ago is better than nothing.
-        known.as_ref().is_some_and(|(_, listed)| listed.contains(&address))
     }
 
-    fn remembered(&self, address: IpAddr) -> Option<bool> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(since, _)| since.elapsed() < BELIEVED).map(|(_, listed)| listed.contains(&address))
+    fn remembered(&self) -> Option<(Instant, Addresses)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// All addresses of all nodes; none where the API server does not tell, or does not come to an end.
+/// None where the API server does not tell, or does not come to an end.
 async fn list(client: &OwnClient) -> Option<BTreeSet<IpAddr>> {
     let mut addresses = BTreeSet::new();
     let mut path = String::from("/api/v1/nodes?limit=25");
     for _ in 0..PAGES {
-        let answer = client.request(Method::GET, &path, None).await.ok().filter(|answer| answer.status == 200)?;
-        let list: Object = json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()?;
+        let Told::Object(list) = client.ask(&path).await else { return None };
         addresses.extend(read(&list));
         let more = match list.get("metadata") {
-            Some(json::Value::Object(metadata)) => text(metadata, "continue"),
+            Some(Value::Object(metadata)) => text(metadata, "continue"),
             _ => "",
         };
         if more.is_empty() {
@@ -66,7 +66,7 @@ async fn list(client: &OwnClient) -> Option<BTreeSet<IpAddr>> {
 
 fn read(list: &Object) -> BTreeSet<IpAddr> {
     let addresses = objects(list, "items").into_iter().filter_map(|node| match node.get("status") {
-        Some(json::Value::Object(status)) => Some(objects(status, "addresses")),
+        Some(Value::Object(status)) => Some(objects(status, "addresses")),
         _ => None,
     });
     addresses.flatten().filter_map(|address| text(address, "address").parse().ok()).collect()
@@ -75,6 +75,7 @@ fn read(list: &Object) -> BTreeSet<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use miniserde::json;
 
     #[test]
     fn all_addresses_of_all_nodes_count_and_names_do_not() {

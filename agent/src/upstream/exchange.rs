@@ -19,32 +19,32 @@ use crate::connect::ConnectError;
 use crate::link::socket::Socket;
 use crate::services::Services;
 
-/// Where an exchange finds its connection.
-pub(super) enum Backend {
-    Kubernetes(Arc<Pool>),
-    Service(Arc<Services>),
+/// Where exchanges find their connections.
+#[derive(Clone)]
+pub(super) struct Backends {
+    pub(super) kubernetes: Arc<Pool>,
+    pub(super) services: Arc<Services>,
 }
 
-impl Backend {
+impl Backends {
     async fn pool(&self, target: &Target) -> Result<Arc<Pool>, UpstreamError> {
-        match (self, target) {
-            (Self::Service(services), Target::Service { namespace, name, port }) => services.find(namespace, name, *port).await,
-            (Self::Kubernetes(pool), _) => Ok(pool.clone()),
-            (Self::Service(_), Target::KubernetesApi) => Err(UpstreamError::BadRequest("the request has no target")),
+        match target {
+            Target::KubernetesApi => Ok(self.kubernetes.clone()),
+            Target::Service { namespace, name, port } => self.services.find(namespace, name, *port).await,
         }
     }
 
     /// What the plane may know of a failure: the kind, and no address.
     fn failure(&self, target: &Target, error: &RequestError) -> UpstreamError {
-        match (self, target) {
-            (Self::Service(services), Target::Service { namespace, name, port }) => {
-                log::debug!(namespace = namespace, service = name, port = *port, error = error.to_string(); "Request to a service failed");
-                services.forget(namespace, name, *port, error);
-                service_failure(error)
-            }
-            (Self::Kubernetes(_) | Self::Service(_), _) => {
+        match target {
+            Target::KubernetesApi => {
                 log::debug!(error = error.to_string(); "Request to the Kubernetes API failed");
                 kubernetes_failure(error)
+            }
+            Target::Service { namespace, name, port } => {
+                log::debug!(namespace = namespace, service = name, port = *port, error = error.to_string(); "Request to a service failed");
+                self.services.forget(namespace, name, *port, error);
+                service_failure(error)
             }
         }
     }
@@ -61,14 +61,14 @@ enum Course {
 pub(super) async fn run(
     open: Open,
     body: RequestBody,
-    backend: Backend,
+    backends: Backends,
     orders: Arc<Orders>,
     landing: Arc<Landing>,
     reports: Reports,
 ) {
     let key = open.key;
     // In a box of its own, which is gone when only a relay is left: that one may stay for days, and there may be many.
-    let course = Box::pin(exchange(open, body, backend, orders.clone(), reports.clone())).await;
+    let course = Box::pin(exchange(open, body, backends, orders.clone(), reports.clone())).await;
     let result = match course {
         Ok(Course::Complete) => Ok(()),
         Ok(Course::Upgraded(socket, early)) => Relay::new(key, (socket, early), orders, landing, reports.clone()).run().await,
@@ -85,14 +85,14 @@ pub(super) async fn run(
 async fn exchange(
     open: Open,
     body: RequestBody,
-    backend: Backend,
+    backends: Backends,
     orders: Arc<Orders>,
     reports: Reports,
 ) -> Result<Course, UpstreamError> {
     let (key, upgrade) = (open.key, open.upgrade);
     let accept = upgrade.then(|| accept_key(&open.headers)).flatten();
-    let pool = backend.pool(&open.target).await?;
-    let (mut lease, response) = send(open, body, &pool, &backend, &reports).await?;
+    let pool = backends.pool(&open.target).await?;
+    let (mut lease, response) = send(open, body, &pool, &backends).await?;
     let (parts, mut incoming) = response.into_parts();
     let status = parts.status.as_u16();
     let headers: Vec<Header> = parts
@@ -159,22 +159,17 @@ async fn send(
     open: Open,
     body: RequestBody,
     pool: &Pool,
-    backend: &Backend,
-    reports: &Reports,
+    backends: &Backends,
 ) -> Result<(Lease, Response<Incoming>), UpstreamError> {
-    let failed = |error: RequestError| backend.failure(&open.target, &error);
+    let failed = |error: RequestError| backends.failure(&open.target, &error);
     // A connection that is to become something else is made for it.
     let mut lease = if open.upgrade { pool.connect().await } else { pool.lease().await }.map_err(failed)?;
-    let again = lease.is_reused().then(|| repeatable(&open)).flatten();
     let request = request(&open, body, pool)?;
     match lease.send(request).await {
         Ok(response) => Ok((lease, response)),
         // The server may have closed an idle connection at the moment it was taken. What can be repeated is repeated, once.
-        Err(RequestError::Http(_)) if again.is_some() => {
-            let body = again
-                .unwrap_or_default()
-                .map_or_else(RequestBody::empty, |bytes| RequestBody::whole(open.key, bytes, reports.clone()));
-            let request = self::request(&open, body, pool)?;
+        Err(RequestError::Http(_)) if lease.is_reused() && is_repeatable(&open) => {
+            let request = self::request(&open, RequestBody::empty(), pool)?;
             let mut lease = pool.connect().await.map_err(failed)?;
             let response = lease.send(request).await.map_err(failed)?;
             Ok((lease, response))
@@ -183,13 +178,9 @@ async fn send(
     }
 }
 
-/// The body of a request that may be sent twice; `None` for one that may not.
-fn repeatable(open: &Open) -> Option<Option<Bytes>> {
-    let safe = matches!(open.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-    match &open.body {
-        Body::None if safe => Some(None),
-        Body::None | Body::Whole(_) | Body::Fed => None,
-    }
+/// Whether a request may be sent twice.
+fn is_repeatable(open: &Open) -> bool {
+    open.body == Body::None && matches!(open.method.as_str(), "GET" | "HEAD" | "OPTIONS")
 }
 
 fn request(open: &Open, body: RequestBody, pool: &Pool) -> Result<Request<RequestBody>, UpstreamError> {
