@@ -1,9 +1,10 @@
 //! Services that fail, and agents that are full: always an answer, never an address.
 
+use devplane::AnswerStream;
 use devplane::plane::{Part, ProxyRequest};
 use serde_json::json;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Peer};
 use crate::rig::{MARK, PATIENCE, Rig, parts};
 use crate::site::{Site, aim, put_service};
 
@@ -81,16 +82,22 @@ fn b44_a_service_that_breaks_off() {
     rig.finish();
 }
 
+/// The plane is told that the backend is broken, and the backend's connection is ended.
+#[track_caller]
+fn is_no_answer(stream: AnswerStream, mut peer: Peer) {
+    let all = parts(stream);
+    let [Part::Abort(text)] = all.as_slice() else { panic!("{all:?}") };
+    assert!(text.starts_with("broken: "), "{text}");
+    assert!(peer.ends());
+}
+
 #[test]
 fn must8_a_101_that_nobody_asked_for_is_no_answer() {
     let (rig, backend) = with_backend();
     let stream = rig.open(hand(&backend));
     let mut peer = backend.accept();
     peer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    let all = parts(stream);
-    let [Part::Abort(text)] = all.as_slice() else { panic!("{all:?}") };
-    assert!(text.starts_with("broken: "), "{text}");
-    assert!(peer.ends());
+    is_no_answer(stream, peer);
     rig.finish();
 }
 
@@ -103,10 +110,7 @@ fn must12_a_101_with_a_wrong_accept_is_no_answer() {
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
           Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
     );
-    let all = parts(stream);
-    let [Part::Abort(text)] = all.as_slice() else { panic!("{all:?}") };
-    assert!(text.starts_with("broken: "), "{text}");
-    assert!(peer.ends());
+    is_no_answer(stream, peer);
     rig.finish();
 }
 
