@@ -139,9 +139,10 @@ fn a_refused_upgrade_is_an_ordinary_answer() {
     let plane = start(Options::default());
     let mut agent = Agent::online(&plane);
     let url = plane.kube_url().replacen("http", "ws", 1);
-    let stream = connect(plane.kube_url(), plane.ca_pem()).unwrap();
-    let client = std::thread::spawn(move || match tungstenite::client(url.into_client_request().unwrap(), stream) {
-        Err(HandshakeError::Failure(Error::Http(response))) => response,
+    let mut stream = connect(plane.kube_url(), plane.ca_pem()).unwrap();
+    // The connection is kept: a client that leaves with the head alone has the request cancelled, and rightly so.
+    let client = std::thread::spawn(move || match tungstenite::client(url.into_client_request().unwrap(), &mut stream) {
+        Err(HandshakeError::Failure(Error::Http(response))) => (response, stream),
         Ok(_) | Err(_) => panic!("no answer"),
     });
     let (id, _) = agent.request();
@@ -149,7 +150,7 @@ fn a_refused_upgrade_is_an_ordinary_answer() {
     agent.head(&id, 403, json!({"Content-Type": ["application/json"], "Content-Length": [body.len().to_string()]}));
     agent.chunk(&id, body);
     agent.end(&id);
-    let response = client.join().unwrap();
+    let (response, _kept) = client.join().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.headers()["content-type"].as_bytes()),
         (403, b"application/json".as_slice())
