@@ -1,5 +1,6 @@
 //! The command line.
 
+mod commands;
 mod help;
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,12 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
+pub(crate) use commands::Command;
 pub(crate) use help::help;
 
 use crate::config::nearest::nearest;
 use crate::config::{KEYS, Kind, Setting, ignored};
+use commands::CommandRow;
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,36 +28,10 @@ pub(crate) struct Arguments {
     pub(crate) settings: Vec<FlagValue>,
     /// Flags of the previous agent that mean nothing here.
     pub(crate) ignored: Vec<&'static str>,
-    /// What `policy explain` is asked about.
-    pub(crate) question: Question,
-}
-
-/// A request that the control plane might send.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) method: String,
-    /// A path of the Kubernetes API or a `service://` address, with or without a query.
-    pub(crate) target: String,
-    /// Whether it asks for another protocol.
-    pub(crate) upgrade: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Run,
-    Version,
-    /// Say what the policy makes of [`Arguments::question`].
-    ExplainPolicy,
-    Help(Topic),
-}
-
-/// What help is wanted about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topic {
-    General,
-    Run,
-    Version,
-    Policy,
+    /// The words behind the command, as many as it has operands.
+    pub(crate) operands: Vec<String>,
+    /// The flags of the command itself that were given.
+    switches: Vec<&'static str>,
 }
 
 /// A setting that was given by a flag.
@@ -87,7 +64,7 @@ pub(crate) enum UsageError {
     /// A second command or a stray word.
     UnexpectedArgument,
     /// A word that a command needs.
-    MissingArgument(&'static str),
+    MissingArgument(String),
     MissingValue(String),
     UnexpectedValue(String),
     NotUnicode(String),
@@ -128,17 +105,6 @@ fn write_suggestion(formatter: &mut fmt::Formatter<'_>, suggestion: Option<&str>
 
 impl core::error::Error for UsageError {}
 
-/// The commands with their help.
-const COMMANDS: [(&str, Command, Topic, &str); 4] = [
-    ("run", Command::Run, Topic::Run, "join the cluster to the control plane; this is the default"),
-    ("policy", Command::ExplainPolicy, Topic::Policy, "say what the control plane may do: policy explain METHOD PATH"),
-    ("version", Command::Version, Topic::Version, "print the version"),
-    ("help", Command::Help(Topic::General), Topic::General, "print this help, or that of a command"),
-];
-
-/// The words behind `policy`.
-const EXPLAIN: [&str; 3] = ["explain", "METHOD", "PATH"];
-
 impl Arguments {
     /// Reads the command line without the name of the program.
     pub(crate) fn parse<I>(words: I) -> Result<Arguments, UsageError>
@@ -152,64 +118,64 @@ impl Arguments {
             config: None,
             settings: Vec::new(),
             ignored: Vec::new(),
-            question: Question::default(),
+            operands: Vec::new(),
+            switches: Vec::new(),
         };
-        let mut topic: Option<Topic> = None;
-        let mut words: Vec<String> = Vec::new();
+        let mut place = Place::default();
         while let Some(argument) = parser.next().map_err(|error| from_lexopt(&error))? {
             match argument {
                 Arg::Long(name) => {
                     let flag = format!("--{name}");
-                    if let Some(command) = arguments.take_flag(&flag, topic, &mut parser)? {
+                    if let Some(command) = arguments.take_flag(&flag, &place, &mut parser)? {
                         arguments.command = command;
                         return Ok(arguments);
                     }
                 }
                 Arg::Short('h') => {
-                    arguments.command = Command::Help(topic.unwrap_or(Topic::General));
+                    arguments.command = Command::Help(place.words);
                     return Ok(arguments);
                 }
                 Arg::Short(letter) => {
                     return Err(UsageError::UnknownFlag { flag: format!("-{letter}"), suggestion: None });
                 }
-                Arg::Value(word) if arguments.command == Command::ExplainPolicy && words.len() < EXPLAIN.len() => {
-                    words.push(word.into_string().map_err(|_| UsageError::UnexpectedArgument)?);
-                    if words.len() == 1 && words.iter().any(|word| word != "explain") {
-                        let word = words.swap_remove(0);
-                        let suggestion = nearest(&word, ["explain"]);
-                        return Err(UsageError::UnknownCommand { command: word.chars().take(64).collect(), suggestion });
-                    }
-                }
-                Arg::Value(word) => topic = Some(arguments.take_word(&word.to_string_lossy(), topic)?),
+                Arg::Value(word) => match place.row().filter(|row| arguments.operands.len() < row.operands.len()) {
+                    Some(_) => arguments.operands.push(word.into_string().map_err(|_| UsageError::UnexpectedArgument)?),
+                    None => place.step(&word.to_string_lossy())?,
+                },
             }
         }
-        if arguments.command == Command::ExplainPolicy {
-            if let Some(missing) = EXPLAIN.get(words.len()) {
-                return Err(UsageError::MissingArgument(missing));
+        if place.helping {
+            arguments.command = Command::Help(place.words);
+        } else if let Some(row) = place.row() {
+            if let Some(missing) = row.operands.get(arguments.operands.len()) {
+                return Err(UsageError::MissingArgument((*missing).to_owned()));
             }
-            let mut words = words.into_iter().skip(1);
-            arguments.question.method = words.next().unwrap_or_default();
-            arguments.question.target = words.next().unwrap_or_default();
+            arguments.command = row.command;
+        } else if !place.words.is_empty() {
+            return Err(UsageError::MissingArgument(commands::next_words(place.words).join(" or ")));
         }
         Ok(arguments)
     }
 
+    /// Whether a flag of the command itself was given.
+    pub(crate) fn has(&self, switch: &str) -> bool {
+        self.switches.contains(&switch)
+    }
+
     /// Takes a long flag and its value; gives a command if the flag stands for one.
-    fn take_flag(&mut self, flag: &str, topic: Option<Topic>, parser: &mut Parser) -> Result<Option<Command>, UsageError> {
+    fn take_flag(&mut self, flag: &str, place: &Place, parser: &mut Parser) -> Result<Option<Command>, UsageError> {
         match flag {
-            "--help" => {
-                return without_value(parser, flag, Command::Help(topic.unwrap_or(Topic::General))).map(Some);
-            }
+            "--help" => return without_value(parser, flag, Command::Help(place.words)).map(Some),
             "--version" => return without_value(parser, flag, Command::Version).map(Some),
             "--config" => {
                 self.config = Some(PathBuf::from(value(parser, flag)?));
                 return Ok(None);
             }
-            "--upgrade" if self.command == Command::ExplainPolicy => {
-                self.question.upgrade = true;
-                return without_value(parser, flag, None);
-            }
             _ => {}
+        }
+        if let Some(switch) = place.switches().find(|switch| switch.name == flag) {
+            self.switches.push(switch.name);
+            return without_value(parser, flag, None);
         }
         if let Some((key, name)) = KEYS.iter().find_map(|key| key.flag.filter(|name| *name == flag).map(|name| (key, name))) {
             // As in Go, a truth value can only be attached with "=": "--in-cluster false" would be ambiguous.
@@ -242,21 +208,55 @@ impl Arguments {
             return Ok(None);
         }
         let known = KEYS.iter().filter_map(|key| key.flag).chain(["--config", "--help", "--version"]);
+        let known = known.chain(place.switches().map(|switch| switch.name));
         Err(UsageError::UnknownFlag { flag: flag.to_owned(), suggestion: nearest(flag, known) })
     }
+}
 
-    /// Takes a word that is no flag: the command, or after `help` the command to explain.
-    fn take_word(&mut self, word: &str, topic: Option<Topic>) -> Result<Topic, UsageError> {
-        let explaining = matches!(self.command, Command::Help(_));
-        if topic.is_some_and(|topic| topic != Topic::General || !explaining) {
+/// How far the words of the command have been read.
+#[derive(Default)]
+struct Place {
+    /// The words of a command, or of the group that they begin.
+    words: &'static str,
+    /// Behind `help`: the words say what help is wanted about.
+    helping: bool,
+}
+
+impl Place {
+    /// The command, once its words are complete; not behind `help`, where no operand follows.
+    fn row(&self) -> Option<&'static CommandRow> {
+        commands::row(self.words).filter(|_| !self.helping)
+    }
+
+    /// The flags that belong to the command here, or to those of the group.
+    fn switches(&self) -> impl Iterator<Item = &'static commands::Switch> {
+        let group = commands::below(self.words).filter(|_| !self.words.is_empty());
+        self.row().into_iter().chain(group).flat_map(|row| row.switches)
+    }
+
+    /// Takes the next word of a command.
+    fn step(&mut self, word: &str) -> Result<(), UsageError> {
+        if self.words.is_empty() && !self.helping && word == "help" {
+            self.helping = true;
+            return Ok(());
+        }
+        let next = commands::next_words(self.words);
+        if next.is_empty() {
             return Err(UsageError::UnexpectedArgument);
         }
-        let Some((_, command, topic, _)) = COMMANDS.iter().find(|(name, ..)| *name == word) else {
-            let suggestion = nearest(word, COMMANDS.iter().map(|(name, ..)| *name));
-            return Err(UsageError::UnknownCommand { command: word.chars().take(64).collect(), suggestion });
-        };
-        self.command = if explaining { Command::Help(*topic) } else { *command };
-        Ok(*topic)
+        let longer = if self.words.is_empty() { word.to_owned() } else { format!("{} {word}", self.words) };
+        let known = commands::COMMANDS.iter().find_map(|row| {
+            let rest = row.words.strip_prefix(&*longer)?;
+            (rest.is_empty() || rest.starts_with(' ')).then(|| row.words.get(..longer.len()))?
+        });
+        match known {
+            Some(words) => self.words = words,
+            None => {
+                let suggestion = nearest(word, next);
+                return Err(UsageError::UnknownCommand { command: word.chars().take(64).collect(), suggestion });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,11 +4,29 @@ use core::fmt;
 
 use pipeops_agent_core::policy::{self, KubernetesCall, Refusal};
 
-use crate::arguments::Question;
+use crate::arguments::Arguments;
 use crate::config::LoadedPolicy;
 
 /// How the address of a service begins.
 const SERVICE: &str = "service://";
+
+/// A request that the control plane might send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) method: String,
+    /// A path of the Kubernetes API or a `service://` address, with or without a query.
+    pub(crate) target: String,
+    /// Whether it asks for another protocol.
+    pub(crate) upgrade: bool,
+}
+
+impl Question {
+    /// What the command line asks.
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        let operand = |index: usize| arguments.operands.get(index).cloned().unwrap_or_default();
+        Self { method: operand(0), target: operand(1), upgrade: arguments.has("--upgrade") }
+    }
+}
 
 /// The answer to a question.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +51,7 @@ impl fmt::Display for QuestionError {
             Self::Target => "PATH must begin with a slash or with service://",
             Self::Service => "a service is written as service://NAMESPACE/NAME:PORT/path",
         })?;
-        formatter.write_str("; see pipeops-agent policy --help")
+        formatter.write_str("; see pipeops-agent policy explain --help")
     }
 }
 
@@ -101,7 +119,6 @@ impl<'a> Service<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Arguments;
     use crate::config::Config;
     use crate::config::fake::World;
 
@@ -109,7 +126,7 @@ mod tests {
         let world = World::default().file("/c.yaml", file);
         let words = [&["policy", "explain", "--config", "/c.yaml"], words].concat();
         let arguments = Arguments::parse(words).unwrap();
-        explain(&Config::load_policy(&arguments, &world, &world).unwrap(), &arguments.question)
+        explain(&Config::load_policy(&arguments, &world, &world).unwrap(), &Question::of(&arguments))
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
     fn a_setting_from_the_environment_is_named_too() {
         let world = World::default().set("PIPEOPS_POLICY_READ_ONLY", "true");
         let arguments = Arguments::parse(["policy", "explain", "DELETE", "/api/v1/nodes/x"]).unwrap();
-        let answer = explain(&Config::load_policy(&arguments, &world, &world).unwrap(), &arguments.question).unwrap();
+        let answer = explain(&Config::load_policy(&arguments, &world, &world).unwrap(), &Question::of(&arguments)).unwrap();
         let line = "deny DELETE /api/v1/nodes/x: verb delete, rule read-only \
                     (policy.read_only in environment variable PIPEOPS_POLICY_READ_ONLY)\n";
         assert_eq!(answer, Answer { allowed: false, line: line.to_owned() });

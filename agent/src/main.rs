@@ -33,6 +33,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command, UsageError};
 use config::{Config, ConfigError, Disk, Features, ProcessEnvironment};
+use explain::Question;
 use log::{debug, error, info, warn};
 
 /// musl's own gives the memory of every large message back to the kernel and fetches it again for the next one.
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     match Arguments::parse(std::env::args_os().skip(1)) {
         Err(usage) => fail(&usage, UsageError::EXIT_CODE),
         Ok(arguments) => match arguments.command {
-            Command::Help(topic) => print(&arguments::help(topic)),
+            Command::Help(words) => print(&arguments::help(words)),
             Command::Version => print(&format!("pipeops-agent {}\n", start::VERSION)),
             Command::ExplainPolicy => explain_policy(&arguments),
             Command::Run => run(&arguments),
@@ -111,7 +112,7 @@ fn explain_policy(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, ConfigError::EXIT_CODE),
     };
-    match explain::explain(&loaded, &arguments.question) {
+    match explain::explain(&loaded, &Question::of(arguments)) {
         Err(usage) => fail(&usage, UsageError::EXIT_CODE),
         Ok(answer) if answer.allowed => print(&answer.line),
         Ok(answer) => {

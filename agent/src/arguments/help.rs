@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::arguments::{COMMANDS, Topic};
+use crate::arguments::commands::{self, CommandRow};
 use crate::config::{KEYS, Key, Kind};
 
 /// Flags that are no settings, with their help.
@@ -12,58 +12,65 @@ const OTHER_FLAGS: [(&str, &str); 3] = [
     ("--version", "print the version"),
 ];
 
-/// The help text of a topic, with a line feed at the end.
-pub(crate) fn help(topic: Topic) -> String {
-    let mut text = String::new();
-    match topic {
-        Topic::General => {
-            text.push_str("Joins a private Kubernetes cluster to the PipeOps control plane.\n\n");
-            text.push_str("Usage: pipeops-agent [COMMAND] [FLAGS]\n\nCommands:\n");
-            push_rows(&mut text, &COMMANDS.map(|(name, _, _, meaning)| (name.to_owned(), meaning.to_owned())));
-            text.push_str("\nFlags:\n");
-            push_rows(&mut text, &flag_rows());
-            text.push_str("\nEvery setting, with its variable: pipeops-agent run --help\n");
-            text.push_str("Exit codes: 0 stopped by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.\n");
-        }
-        Topic::Run => {
-            text.push_str("Joins the cluster to the control plane and stays until it is stopped by a signal.\n\n");
-            text.push_str("Usage: pipeops-agent [run] [FLAGS]\n\nFlags:\n");
-            push_rows(&mut text, &flag_rows());
-            text.push_str("\nSettings of the configuration file; a variable beats the file, a flag beats both:\n");
-            for key in &KEYS {
-                push_setting(&mut text, key);
-            }
-        }
-        Topic::Policy => {
-            text.push_str("Says whether the control plane may send a request through this agent, and by which rule.\n\n");
-            text.push_str("Usage: pipeops-agent policy explain METHOD PATH [FLAGS]\n\n");
-            text.push_str("PATH is a path of the Kubernetes API, decoded, with or without ?QUERY, or a service:\n");
-            text.push_str("  pipeops-agent policy explain GET '/api/v1/pods?watch=true'\n");
-            text.push_str("  pipeops-agent policy explain POST /api/v1/namespaces/default/pods/web/exec --upgrade\n");
-            text.push_str("  pipeops-agent policy explain GET service://shop/web:8080/cart\n\n");
-            text.push_str(
-                "Reads the configuration as run does, but needs neither a token nor a connection. Whether RBAC allows\n",
-            );
-            text.push_str("the request, and which address a service has, is not looked at.\n\nFlags:\n");
-            let mut rows = vec![("--upgrade".to_owned(), "the request asks for another protocol, such as WebSocket".to_owned())];
-            rows.extend(flag_rows());
-            push_rows(&mut text, &rows);
-            text.push_str("\nSettings of the policy:\n");
-            for key in KEYS.iter().filter(|key| key.path.starts_with("policy.")) {
-                push_setting(&mut text, key);
-            }
-            text.push_str("\nExit codes: 0 allowed, 1 denied, 64 wrong usage, 78 wrong configuration.\n");
-        }
-        Topic::Version => {
-            text.push_str("Prints the version.\n\nUsage: pipeops-agent version\n");
+/// The help text about the command of these words, or about the group that they begin, with a line feed at the end.
+pub(crate) fn help(words: &str) -> String {
+    match commands::row(words) {
+        Some(row) => about_command(row),
+        None => about_group(words),
+    }
+}
+
+fn about_command(row: &CommandRow) -> String {
+    let mut text = String::from(row.description);
+    let _ = write!(text, "\nUsage: pipeops-agent {}", row.words);
+    for operand in row.operands {
+        let _ = write!(text, " {operand}");
+    }
+    text.push_str(" [FLAGS]\n\nFlags:\n");
+    let mut rows: Vec<(String, String)> =
+        row.switches.iter().map(|switch| (switch.name.to_owned(), switch.meaning.to_owned())).collect();
+    match row.settings {
+        Some(_) => rows.extend(flag_rows()),
+        None => rows.push(("-h, --help".to_owned(), "print help".to_owned())),
+    }
+    push_rows(&mut text, &rows);
+    if let Some(prefix) = row.settings {
+        text.push_str("\nSettings of the configuration file; a variable beats the file, a flag beats both:\n");
+        for key in KEYS.iter().filter(|key| key.path.starts_with(prefix)) {
+            push_setting(&mut text, key);
         }
     }
+    let _ = writeln!(text, "\nExit codes: {}.", row.exit_codes);
+    text
+}
+
+fn about_group(words: &str) -> String {
+    let mut text = String::new();
+    if words.is_empty() {
+        text.push_str("Joins a private Kubernetes cluster to the PipeOps control plane.\n\n");
+        text.push_str("Usage: pipeops-agent [COMMAND] [FLAGS]\n");
+    } else {
+        let _ = writeln!(text, "Usage: pipeops-agent {words} COMMAND [FLAGS]");
+    }
+    text.push_str("\nCommands:\n");
+    let rows: Vec<(String, String)> = commands::below(words)
+        .map(|row| {
+            (row.operands.iter().fold(row.words.to_owned(), |name, operand| format!("{name} {operand}")), row.meaning.to_owned())
+        })
+        .collect();
+    push_rows(&mut text, &rows);
+    if words.is_empty() {
+        text.push_str("\nFlags:\n");
+        push_rows(&mut text, &flag_rows());
+        text.push_str("\nEvery setting, with its variable: pipeops-agent run --help\n");
+    }
+    text.push_str("\nA command's flags and exit codes: pipeops-agent COMMAND --help\n");
     text
 }
 
 fn flag_rows() -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = OTHER_FLAGS.map(|(flag, meaning)| (flag.to_owned(), meaning.to_owned())).into();
-    for key in &KEYS {
+    for key in KEYS {
         let Some(flag) = key.flag else { continue };
         let name = match key.kind {
             Kind::Boolean => format!("{flag}[=BOOL]"),

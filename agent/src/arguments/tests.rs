@@ -12,25 +12,27 @@ fn command(words: &[&str]) -> Command {
 
 #[test]
 fn commands() {
-    let cases: [(&[&str], Command); 18] = [
+    let cases: [(&[&str], Command); 20] = [
         (&[], Command::Run),
         (&["run"], Command::Run),
         (&["version"], Command::Version),
         (&["--version"], Command::Version),
         (&["run", "--version"], Command::Version),
-        (&["help"], Command::Help(Topic::General)),
-        (&["--help"], Command::Help(Topic::General)),
-        (&["-h"], Command::Help(Topic::General)),
-        (&["help", "run"], Command::Help(Topic::Run)),
-        (&["run", "-h"], Command::Help(Topic::Run)),
-        (&["run", "--token=x", "--help"], Command::Help(Topic::Run)),
-        (&["version", "--help"], Command::Help(Topic::Version)),
-        (&["help", "help"], Command::Help(Topic::General)),
+        (&["help"], Command::Help("")),
+        (&["--help"], Command::Help("")),
+        (&["-h"], Command::Help("")),
+        (&["help", "run"], Command::Help("run")),
+        (&["run", "-h"], Command::Help("run")),
+        (&["run", "--token=x", "--help"], Command::Help("run")),
+        (&["version", "--help"], Command::Help("version")),
+        (&["help", "help"], Command::Help("help")),
         (&["policy", "explain", "GET", "/api"], Command::ExplainPolicy),
-        (&["policy", "--help"], Command::Help(Topic::Policy)),
-        (&["policy", "explain", "--help"], Command::Help(Topic::Policy)),
-        (&["policy", "explain", "GET", "/api", "-h"], Command::Help(Topic::Policy)),
-        (&["help", "policy"], Command::Help(Topic::Policy)),
+        (&["policy", "--help"], Command::Help("policy")),
+        (&["policy", "explain", "--help"], Command::Help("policy explain")),
+        (&["policy", "explain", "GET", "/api", "-h"], Command::Help("policy explain")),
+        (&["help", "policy"], Command::Help("policy")),
+        (&["help", "policy", "explain"], Command::Help("policy explain")),
+        (&["help", "--help"], Command::Help("")),
     ];
     for (words, expected) in cases {
         assert_eq!(command(words), expected, "{words:?}");
@@ -54,17 +56,21 @@ fn both_spellings_of_a_value() {
 }
 
 #[test]
-fn a_question_about_the_policy() {
-    let question = |method: &str, target: &str, upgrade| Question { method: method.into(), target: target.into(), upgrade };
-    for (words, expected) in [
-        (&["policy", "explain", "GET", "/api?watch=1"][..], question("GET", "/api?watch=1", false)),
-        (&["policy", "--upgrade", "explain", "GET", "--log-level=debug", "/x"], question("GET", "/x", true)),
-        (&["policy", "explain", "GET", "service://a/b:80/", "--upgrade"], question("GET", "service://a/b:80/", true)),
-        (&["--config", "/c", "policy", "explain", "--", "GET", "--upgrade"], question("GET", "--upgrade", false)),
+fn operands_and_switches_of_a_command() {
+    for (words, operands, upgrade) in [
+        (&["policy", "explain", "GET", "/api?watch=1"][..], ["GET", "/api?watch=1"], false),
+        (&["policy", "--upgrade", "explain", "GET", "--log-level=debug", "/x"], ["GET", "/x"], true),
+        (&["policy", "explain", "GET", "service://a/b:80/", "--upgrade"], ["GET", "service://a/b:80/"], true),
+        (&["--config", "/c", "policy", "explain", "--", "GET", "--upgrade"], ["GET", "--upgrade"], false),
     ] {
-        assert_eq!(parse(words).unwrap().question, expected, "{words:?}");
+        let arguments = parse(words).unwrap();
+        assert_eq!(
+            (&arguments.operands[..], arguments.has("--upgrade")),
+            (&operands.map(String::from)[..], upgrade),
+            "{words:?}"
+        );
     }
-    assert_eq!(parse(&["run"]).unwrap().question, Question::default());
+    assert!(parse(&["run"]).unwrap().operands.is_empty());
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn mistakes_are_named_without_repeating_values() {
         ),
         (&["policy", "explain", "--upgrade=canary", "GET", "/"], "--upgrade takes no value; see pipeops-agent --help"),
         (&["run", "--upgrade"], "unknown flag --upgrade; see pipeops-agent --help"),
-        (&["help", "policy", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
+        (&["help", "policy", "explian"], "unknown command \"explian\": did you mean explain?; see pipeops-agent --help"),
         (&["help", "run", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
     ];
     for (words, message) in cases {
@@ -132,9 +138,9 @@ fn a_token_is_not_in_the_debug_output() {
 }
 
 #[test]
-fn help_names_every_flag_and_setting() {
-    let (general, run) = (help(Topic::General), help(Topic::Run));
-    for key in &KEYS {
+fn help_names_every_command_flag_and_setting() {
+    let (general, run) = (help(""), help("run"));
+    for key in KEYS {
         assert!(run.contains(key.path), "{}", key.path);
         if let Some(flag) = key.flag {
             assert!(general.contains(flag) && run.contains(flag), "{flag}");
@@ -143,7 +149,16 @@ fn help_names_every_flag_and_setting() {
             assert!(run.contains(name), "{name}");
         }
     }
-    for text in [general, run, help(Topic::Policy), help(Topic::Version)] {
+    let mut texts = vec![general.clone(), help("policy")];
+    for row in commands::COMMANDS {
+        assert!(general.contains(row.words) && general.contains(row.meaning), "{}", row.words);
+        let text = help(row.words);
+        for word in row.operands.iter().chain(row.switches.iter().map(|switch| &switch.name)).chain([&row.exit_codes]) {
+            assert!(text.contains(word), "{}: {word}", row.words);
+        }
+        texts.push(text);
+    }
+    for text in texts {
         assert!(text.lines().all(|line| line.len() <= 120 && !line.ends_with(' ')), "{text}");
     }
 }

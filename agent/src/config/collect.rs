@@ -24,7 +24,7 @@ pub(crate) struct Collected {
 pub(crate) fn collect(arguments: &Arguments, environment: &dyn Environment, files: &dyn Files) -> Collected {
     let mut file = FileContent::load(arguments.config.as_deref(), environment, files);
     let mut values = core::mem::take(&mut file.values);
-    for key in &KEYS {
+    for key in KEYS {
         if let Some(found) = from_environment(key, environment, &mut file) {
             values.insert(key.setting, found);
         }

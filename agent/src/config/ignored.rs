@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn no_ignored_name_means_something() {
         for path in KEYS {
-            for key in &super::super::keys::KEYS {
+            for key in super::super::keys::KEYS {
                 assert_ne!(key.path, *path);
                 assert!(!key.path.starts_with(&format!("{path}.")), "{path} hides {}", key.path);
             }

@@ -79,7 +79,7 @@ fn the_defaults() {
 
 #[test]
 fn every_default_of_the_table_converts() {
-    for key in &KEYS {
+    for key in KEYS {
         let Some(default) = key.default else { continue };
         let (section, name) = key.path.rsplit_once('.').unwrap();
         let section = section.replace('.', ": {");

@@ -41,7 +41,7 @@ const BUFFER: Kind = Kind::Bytes { minimum: 1 << 20, maximum: 1 << 30 };
 /// The words for `logging.level`; `warning`, `fatal` and `panic` are taken for the sake of older configurations.
 const LEVELS: Kind = Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
 
-pub(crate) static KEYS: [Key; 51] = [
+pub(crate) static KEYS: &[Key] = &[
     key(Setting::ApiUrl, "pipeops.api_url", Kind::Url, "address of the control plane: https, http, wss or ws")
         .environment(&["PIPEOPS_API_URL"])
         .flag("--pipeops-url")

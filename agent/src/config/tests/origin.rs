@@ -26,7 +26,7 @@ fn flag_beats_environment_beats_file_beats_default() {
 
 #[test]
 fn every_variable_and_flag_of_the_table_is_read() {
-    for key in &KEYS {
+    for key in KEYS {
         let value = match key.kind {
             Kind::Boolean => "true",
             Kind::Integer { .. } => "7",

@@ -8,7 +8,7 @@ const README: &str = include_str!("../../../../README.md");
 fn the_readme_lists_every_setting() {
     let code = |text: &str| format!("`{text}`");
     let mut table = String::from("| Setting | Environment | Flag | Default | Meaning |\n|---|---|---|---|---|\n");
-    for key in &KEYS {
+    for key in KEYS {
         let environment: Vec<String> = key.environment.iter().map(|name| code(name)).collect();
         let required = key.required_as.map_or("", |_| "required");
         table.push_str(&format!(
