@@ -26,6 +26,7 @@ mod state;
 mod tls;
 mod token;
 mod upstream;
+mod version;
 mod yaml;
 
 use std::io::Write as _;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         Err(usage) => fail(&usage, UsageError::EXIT_CODE),
         Ok(arguments) => match arguments.command {
             Command::Help(words) => print(&arguments::help(words)),
-            Command::Version => print(&format!("pipeops-agent {}\n", start::VERSION)),
+            Command::Version => print(&version::line()),
             Command::ExplainPolicy => explain_policy(&arguments),
             Command::Run => run(&arguments),
         },
@@ -64,7 +65,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     if logger::init(config.logging.level, config.logging.format).is_err() {
         return ExitCode::FAILURE;
     }
-    info!(version = start::VERSION, cluster_name = config.agent.cluster_name.as_str(); "{}", messages::STARTING);
+    info!(version = version::VERSION, cluster_name = config.agent.cluster_name.as_str(); "{}", messages::STARTING);
     if let Some(file) = &config.file {
         info!(file = file.display().to_string(); "Using configuration file");
     }

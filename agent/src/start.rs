@@ -25,10 +25,9 @@ use crate::services::Services;
 use crate::signal::Signals;
 use crate::state::{Objects, Saved, Store};
 use crate::upstream::{Pool, Upstreams};
+use crate::version::VERSION;
 use crate::{facts, identity, token};
 
-/// This program's version.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The namespace of the state where nothing else names one.
 const DEFAULT_NAMESPACE: &str = "pipeops-system";
 

@@ -1,0 +1,130 @@
+//! The one table of commands. Parsing and help read it; nothing else names a command or a flag of one.
+
+/// What the program is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Run,
+    Version,
+    /// Say what the policy makes of a request.
+    ExplainPolicy,
+    /// Print help about the command of these words, or the group of commands that they begin; empty: about all.
+    Help(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct CommandRow {
+    pub(crate) command: Command,
+    /// The words that stand for it, one space apart.
+    pub(crate) words: &'static str,
+    /// Names of the words that must follow.
+    pub(crate) operands: &'static [&'static str],
+    /// Flags of this command alone. They take no value.
+    pub(crate) switches: &'static [Switch],
+    /// One line for lists of commands.
+    pub(crate) meaning: &'static str,
+    /// What help says about it, lines of at most 110 characters, the last one with a line feed.
+    pub(crate) description: &'static str,
+    /// Which settings help shows: those whose paths begin so. `None`: none, and no flags of settings either.
+    pub(crate) settings: Option<&'static str>,
+    /// The meaning of each exit code, as one line.
+    pub(crate) exit_codes: &'static str,
+}
+
+/// A flag without a value.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    /// With its dashes.
+    pub(crate) name: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+pub(crate) static COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        command: Command::Run,
+        words: "run",
+        operands: &[],
+        switches: &[],
+        meaning: "join the cluster to the control plane; this is the default",
+        description: "Joins the cluster to the control plane and stays until it is stopped by a signal.\n",
+        settings: Some(""),
+        exit_codes: "0 stopped by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else",
+    },
+    CommandRow {
+        command: Command::ExplainPolicy,
+        words: "policy explain",
+        operands: &["METHOD", "PATH"],
+        switches: &[Switch { name: "--upgrade", meaning: "the request asks for another protocol, such as WebSocket" }],
+        meaning: "say whether the control plane may send a request, and by which rule",
+        description: "\
+Says whether the control plane may send a request through this agent, and by which rule.
+
+PATH is a path of the Kubernetes API, decoded, with or without ?QUERY, or a service:
+  pipeops-agent policy explain GET '/api/v1/pods?watch=true'
+  pipeops-agent policy explain POST /api/v1/namespaces/default/pods/web/exec --upgrade
+  pipeops-agent policy explain GET service://shop/web:8080/cart
+
+Reads the configuration as run does, but needs neither a token nor a connection. Whether RBAC allows
+the request, and which address a service has, is not looked at.
+",
+        settings: Some("policy."),
+        exit_codes: "0 allowed, 1 denied, 64 wrong usage, 78 wrong configuration",
+    },
+    CommandRow {
+        command: Command::Version,
+        words: "version",
+        operands: &[],
+        switches: &[],
+        meaning: "print the version",
+        description: "Prints the version.\n",
+        settings: None,
+        exit_codes: "0 printed, 64 wrong usage",
+    },
+    CommandRow {
+        command: Command::Help(""),
+        words: "help",
+        operands: &[],
+        switches: &[],
+        meaning: "print this help, or that of a command",
+        description: "Prints help about all, or about the command whose words follow.\n",
+        settings: None,
+        exit_codes: "0 printed, 64 wrong usage",
+    },
+];
+
+/// The row of these words.
+pub(crate) fn row(words: &str) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.words == words)
+}
+
+/// The rows whose words begin with these; not the row of exactly these words. Empty: all rows.
+pub(crate) fn below(words: &str) -> impl Iterator<Item = &'static CommandRow> {
+    let prefix = if words.is_empty() { String::new() } else { format!("{words} ") };
+    COMMANDS.iter().filter(move |row| row.words.starts_with(&prefix))
+}
+
+/// The words that can come next after these.
+pub(crate) fn next_words(words: &str) -> Vec<&'static str> {
+    let skipped = if words.is_empty() { 0 } else { words.len() + 1 };
+    let mut next: Vec<&'static str> = below(words).filter_map(|row| row.words.get(skipped..)?.split(' ').next()).collect();
+    next.dedup();
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_hides_another_and_each_says_enough() {
+        for (index, row) in COMMANDS.iter().enumerate() {
+            assert!(COMMANDS.iter().skip(index + 1).all(|other| other.words != row.words), "{}", row.words);
+            // A command with operands could not tell them from the words of one below.
+            assert!(row.operands.is_empty() || below(row.words).next().is_none(), "{}", row.words);
+            assert!(!row.meaning.ends_with('.') && row.description.ends_with(".\n"), "{}", row.words);
+            assert!(row.switches.iter().all(|switch| switch.name.starts_with("--")), "{}", row.words);
+        }
+        assert_eq!(next_words("policy"), ["explain"]);
+        assert!(next_words("").contains(&"policy") && next_words("run").is_empty());
+    }
+}
