@@ -159,6 +159,8 @@ pub(crate) struct Effective {
     /// `None`: unset. Secrets are masked.
     pub(crate) text: Option<String>,
     pub(crate) source: Source,
+    /// Tells one value from another, secrets too.
+    pub(crate) fingerprint: u64,
 }
 
 impl Config {
@@ -185,6 +187,20 @@ impl Config {
     /// Every setting with its value and origin, in the order of [`KEYS`].
     pub(crate) fn effective(&self) -> &[Effective] {
         &self.effective
+    }
+
+    /// Takes the settings over from `other` that `changes` says can change while the agent runs; the rest stays.
+    pub(crate) fn adopt(&mut self, other: Config, changes: impl Fn(Setting) -> bool) {
+        self.pipeops.token = other.pipeops.token;
+        self.agent.labels = other.agent.labels;
+        self.logging.level = other.logging.level;
+        self.limits = other.limits;
+        self.policy = other.policy;
+        for (old, new) in self.effective.iter_mut().zip(other.effective) {
+            if changes(new.key.setting) {
+                *old = new;
+            }
+        }
     }
 
     /// Where the value of a setting came from.

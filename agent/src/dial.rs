@@ -42,6 +42,11 @@ impl Dialler {
         }
     }
 
+    /// Uses another token from the next dial on.
+    pub(crate) fn set_token(&mut self, token: TokenSource) {
+        self.token = token;
+    }
+
     /// Dials `endpoint` within `limit`.
     pub(crate) async fn dial(self, attempt: Attempt, endpoint: Endpoint, limit: Duration) -> Result<Link, Failure> {
         match tokio::time::timeout(limit, self.attempt(attempt, endpoint)).await {

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Stamps, wall_millis};
 use crate::dial::Dialler;
 use crate::link::{Link, Turn};
 use crate::messages;
+use crate::reload::Change;
 use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signal::Signals;
@@ -54,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) offered_tokens: mpsc::Sender<Secret>,
     pub(crate) agent_id: String,
     pub(crate) signals: Signals,
+    /// What the operator changed.
+    pub(crate) changes: mpsc::Receiver<Change>,
 }
 
 /// The driver.
@@ -128,6 +131,7 @@ impl Driver {
             Some(report) = self.parts.reports.recv() => Happened::Report(report),
             Some(dialled) = self.dialled.recv() => Happened::Dialled(dialled),
             Some(facts) = self.parts.news.recv() => Happened::Facts(Box::new(facts)),
+            Some(change) = self.parts.changes.recv() => Happened::Change(change),
             () = sleep_until(timer) => Happened::Timeout,
         };
         match happened {
@@ -142,6 +146,10 @@ impl Driver {
                 let server_ip = self.parts.facts.server_ip.take();
                 self.parts.facts = Facts { server_ip, ..*facts };
                 self.tell_facts(true);
+            }
+            Happened::Change(Change { streams, labels, token }) => {
+                self.parts.dialler.set_token(token);
+                self.handle(Input::Settings { streams, labels });
             }
             Happened::Timeout => self.handle(Input::Timeout),
         }
@@ -337,6 +345,7 @@ enum Happened {
     Report(streams::Input),
     Dialled(Dialled),
     Facts(Box<Facts>),
+    Change(Change),
     Timeout,
 }
 

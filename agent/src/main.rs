@@ -17,6 +17,7 @@ mod kubeconfig;
 mod link;
 mod logger;
 mod messages;
+mod reload;
 mod report;
 mod secret;
 mod services;
@@ -90,7 +91,7 @@ fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(start::run(&config));
+    let result = runtime.block_on(start::run(&config, arguments));
     // A look-up that hangs must not hold the end back.
     runtime.shutdown_background();
     match result {

@@ -40,7 +40,7 @@ type Name = (String, String, u16);
 /// The services that the plane may reach.
 pub(crate) struct Services {
     client: OwnClient,
-    policy: Policy,
+    policy: Mutex<Arc<Policy>>,
     tls: Arc<ClientConfig>,
     nodes: Nodes,
     turns: Semaphore,
@@ -60,7 +60,20 @@ impl Known {
 
 impl Services {
     pub(crate) fn new(client: OwnClient, policy: Policy, tls: Arc<ClientConfig>) -> Arc<Self> {
-        Arc::new(Self { client, policy, tls, nodes: Nodes::default(), turns: Semaphore::new(LOOK_UPS), known: Mutex::default() })
+        Arc::new(Self {
+            client,
+            policy: Mutex::new(Arc::new(policy)),
+            tls,
+            nodes: Nodes::default(),
+            turns: Semaphore::new(LOOK_UPS),
+            known: Mutex::default(),
+        })
+    }
+
+    /// Judges addresses by another policy. What was found under the one before is looked up again.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The connections to a service whose names are valid and allowed.
@@ -69,17 +82,22 @@ impl Services {
         if let Some(place) = self.remembered(&key) {
             return place;
         }
+        let policy = self.policy();
         let look_up = async {
             let _turn = self.turns.acquire().await;
             // Somebody else may have asked the same in the meantime.
             match self.remembered(&key) {
                 Some(place) => place,
-                None => self.look_up(&key).await,
+                None => self.look_up(&key, &policy).await,
             }
         };
         let late = Err(UpstreamError::Unreachable("the service's address could not be found out in time"));
         let place = tokio::time::timeout(LIMIT, look_up).await.unwrap_or(late);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&policy, &self.policy()) {
+            // Judged by a policy that is over: not to be remembered.
+            return place;
+        }
         if known.len() >= MOST {
             let oldest = known.iter().min_by_key(|(_, known)| known.since).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| known.remove(&oldest));
@@ -113,20 +131,23 @@ impl Services {
         known.get(key).filter(|known| known.is_believed()).map(|known| known.place.clone())
     }
 
-    async fn look_up(&self, key: &Name) -> Result<Arc<Pool>, UpstreamError> {
+    fn policy(&self) -> Arc<Policy> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn look_up(&self, key: &Name, policy: &Policy) -> Result<Arc<Pool>, UpstreamError> {
         let (namespace, name, port) = key;
         let Found { place, port: target, secure } = lookup::find(&self.client, namespace, name, *port).await?;
         let address = match place {
             // Given out by the API server, from a range of its own.
             Place::Cluster(address) => {
-                self.policy.address(address, false).map_err(UpstreamError::Denied)?;
+                policy.address(address, false).map_err(UpstreamError::Denied)?;
                 address
             }
-            Place::Pods(addresses) => self.first_allowed(addresses, |address| self.policy.address(address.0, address.1)).await?,
+            Place::Pods(addresses) => self.first_allowed(addresses, |address| policy.address(address.0, address.1)).await?,
             // Nobody but DNS says where this is.
             Place::Resolved(addresses) => {
-                let allowed =
-                    |(address, is_node)| self.policy.address(address, is_node).and_then(|()| self.policy.outside(address));
+                let allowed = |(address, is_node)| policy.address(address, is_node).and_then(|()| policy.outside(address));
                 self.first_allowed(addresses, allowed).await?
             }
         };

@@ -15,6 +15,11 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
+    /// SIGHUP, which asks to read the configuration again. From here on it no longer ends the process.
+    pub(crate) fn hangups() -> io::Result<Signal> {
+        signal(SignalKind::hangup())
+    }
+
     /// The name of the next one.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {

@@ -15,12 +15,14 @@ use pipeops_agent_core::tunnel::{self, Tunnel};
 use pipeops_agent_core::wire::Base64;
 use tokio::sync::{mpsc, watch};
 
+use crate::arguments::Arguments;
 use crate::clock::{Clock, since_1970};
 use crate::cluster::Cluster;
 use crate::config::{Config, Disk, ProcessEnvironment};
 use crate::dial::Dialler;
 use crate::driver::{Driver, Parts};
 use crate::kubeconfig::{self, ClusterAccess, SERVICE_ACCOUNT_FOLDER, Selection, Source};
+use crate::reload::Reloader;
 use crate::services::Services;
 use crate::signal::Signals;
 use crate::state::{Objects, Saved, Store};
@@ -74,8 +76,9 @@ impl StartError {
 }
 
 /// Runs the agent until it is told to end.
-pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
+pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), StartError> {
     let signals = Signals::new().map_err(StartError::Signals)?;
+    let hangups = Signals::hangups().map_err(StartError::Signals)?;
     let clock = Clock::start();
     // Files that are wrong now are the operator's to know at once, not at the first dial.
     crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
@@ -113,14 +116,25 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let (offered_tokens, offered) = mpsc::channel(2);
     let (reports, receive_reports) = mpsc::unbounded_channel();
     let expects_news = cluster.is_some();
+    let mut services_to_tell = None;
     let upstreams = cluster.map(|cluster| {
         let renews = config.kubernetes.service_token.is_none();
         tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), renews, send_news));
         let services = Services::new(cluster.own.clone(), config.policy.clone(), cluster.services_tls);
+        services_to_tell = Some(services.clone());
         tokio::spawn(token::check(cluster.own, offered, saved.clone()));
         tokio::spawn(prune(cluster.anonymous.clone(), services.clone()));
         Upstreams::new(cluster.anonymous, services, reports)
     });
+    let (send_changes, changes) = mpsc::channel(1);
+    let reloader = Reloader {
+        arguments: arguments.clone(),
+        running: config.clone(),
+        hangups,
+        services: services_to_tell,
+        changes: send_changes,
+    };
+    tokio::spawn(reloader.run());
     let tunnel = Tunnel::new(tunnel_config(config, &agent_id, cluster_id), fastrand::u64(..), clock.now());
     let driver = Driver::new(Parts {
         tunnel,
@@ -136,6 +150,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
         offered_tokens,
         agent_id,
         signals,
+        changes,
     });
     driver.run().await;
     // What the plane gave a moment ago may still be on its way to the disk; one that hangs does not hold the end back for long.

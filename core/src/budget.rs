@@ -13,7 +13,7 @@ pub enum Way {
     Request,
 }
 
-/// How many bytes are taken out of a fixed ceiling.
+/// How many bytes are taken out of a ceiling.
 #[derive(Clone, Debug)]
 pub struct Budget {
     ceiling: usize,
@@ -27,6 +27,11 @@ impl Budget {
     #[must_use]
     pub const fn new(ceiling: usize) -> Self {
         Self { ceiling, answers: 0, requests: 0, peak: 0 }
+    }
+
+    /// Moves the ceiling. Below what is in use, nothing can be taken until enough was given back.
+    pub const fn set_ceiling(&mut self, ceiling: usize) {
+        self.ceiling = ceiling;
     }
 
     /// Takes `bytes`, or nothing when that would pass a bound.
@@ -120,6 +125,19 @@ mod tests {
         budget.give(Way::Answer, 4);
         assert!(budget.take(Way::Request, 4));
         assert_eq!((budget.used(), budget.peak(), budget.ceiling()), (16, 16, 16));
+    }
+
+    #[test]
+    fn a_ceiling_below_what_is_in_use_is_reached_by_giving_back() {
+        let mut budget = Budget::new(100);
+        assert!(budget.take(Way::Answer, 80));
+        budget.set_ceiling(40);
+        assert_eq!((budget.free(Way::Answer), budget.free(Way::Request), budget.used()), (0, 0, 80));
+        assert!(!budget.take(Way::Request, 1));
+        budget.give(Way::Answer, 60);
+        assert!(budget.take(Way::Request, 20) && !budget.take(Way::Request, 1));
+        budget.set_ceiling(100);
+        assert!(budget.take(Way::Request, 55) && !budget.take(Way::Request, 1));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use core::time::Duration;
 
 use self::exchange::{Answer, Ending, Exchange, Upload};
 pub(crate) use self::exchange::{OVERHEAD, collect};
-pub use self::io::{Body, Event, Input, Key, Open, Output, Target, UpstreamError};
+pub use self::io::{Body, Event, Input, Key, Open, Output, Settings, Target, UpstreamError};
 use self::linger::Lingering;
 use self::notices::Notices;
 use self::schedule::Schedule;
@@ -151,6 +151,12 @@ impl Streams {
         match input {
             Input::Timeout => self.on_timeout(),
             Input::WallClock(millis) => self.wall_millis = millis,
+            Input::Settings(settings) => {
+                let Settings { policy, ceiling, exchanges } = *settings;
+                self.policy = policy;
+                self.budget.set_ceiling(ceiling);
+                self.limits = Limits { ceiling, exchanges, ..self.limits };
+            }
             Input::FromPlane(message) => self.on_plane(message),
             Input::BinaryBody(body) => self.on_binary_body(body),
             Input::NoBinaryBody => {

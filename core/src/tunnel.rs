@@ -55,6 +55,13 @@ pub enum Input<'a> {
         /// Whether a registration may go out with them.
         complete: bool,
     },
+    /// The operator changed what may change while the tunnel is up.
+    Settings {
+        /// For the exchanges.
+        streams: Box<streams::Settings>,
+        /// The labels of the next registration.
+        labels: Vec<(String, String)>,
+    },
     /// End.
     Shutdown,
     /// The upgrade succeeded.
@@ -202,6 +209,10 @@ impl Tunnel {
                 if complete {
                     self.session.handle(now, session::Input::FactsReady);
                 }
+            }
+            Input::Settings { streams, labels } => {
+                self.identity.labels = labels;
+                self.streams.handle(now, streams::Input::Settings(streams));
             }
             Input::Shutdown => self.session.handle(now, session::Input::Shutdown),
             Input::Connected(attempt) => self.session.handle(now, session::Input::Connected(attempt)),

@@ -6,6 +6,8 @@
 mod bounds;
 #[path = "sockets/rig.rs"]
 mod rig;
+#[path = "sockets/settings.rs"]
+mod settings;
 
 use pipeops_agent_core::streams::{Input, Output, Target, UpstreamError};
 use rig::{EXEC, Rig, server_frame, start, upgrade};

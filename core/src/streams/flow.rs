@@ -65,16 +65,17 @@ impl Streams {
         };
         // The permission is used up, and with it what was reserved for the piece.
         let reserved = core::mem::take(&mut exchange.reserved);
-        self.budget.give(Way::Answer, reserved);
-        if exchange.ending.is_some() {
-            return;
-        }
-        if data.is_empty() {
+        if exchange.ending.is_some() || data.is_empty() {
+            self.budget.give(Way::Answer, reserved);
             return self.allow_read(key);
         }
         exchange.size_next_read(data.len(), most);
         let taken = if matches!(exchange.answer, Answer::Buffered { .. }) { data.len() } else { cost(data.len()) };
-        if !self.budget.take(Way::Answer, taken) {
+        // What was reserved is there, even if the ceiling has come down since.
+        let (kept, more) = (reserved.min(taken), taken.saturating_sub(reserved));
+        self.budget.give(Way::Answer, reserved - kept);
+        if !self.budget.take(Way::Answer, more) {
+            self.budget.give(Way::Answer, kept);
             return self.fail(key, UpstreamError::Overloaded("the agent's buffers are full"));
         }
         exchange.held += taken;

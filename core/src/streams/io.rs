@@ -8,7 +8,7 @@ use bytes::Bytes;
 use core::fmt;
 
 use crate::message::{FromPlane, Header};
-use crate::policy::Refusal;
+use crate::policy::{Policy, Refusal};
 
 /// An exchange inside the agent. Never used twice, so what a task reports late is known to be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,17 @@ impl Key {
     }
 }
 
+/// What can change while the table is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the plane may do.
+    pub policy: Policy,
+    /// The ceiling of the budget in bytes. When more is in use already, nothing more is taken until that has gone.
+    pub ceiling: usize,
+    /// The most exchanges at once.
+    pub exchanges: usize,
+}
+
 /// What the table is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -29,6 +40,9 @@ pub enum Input {
     Timeout,
     /// The wall clock in milliseconds since 1970, for deadlines that the plane gives as a date.
     WallClock(u64),
+    /// The operator changed what may change while exchanges are under way. Those keep what they have; what comes from now on is
+    /// judged by this.
+    Settings(Box<Settings>),
     /// A message of the plane.
     FromPlane(FromPlane),
     /// A binary message of the plane: the body that is awaited.

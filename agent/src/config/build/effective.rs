@@ -1,5 +1,8 @@
 //! The settings as they hold in the end, for people to look at.
 
+use core::hash::{Hash as _, Hasher as _};
+use std::hash::DefaultHasher;
+
 use crate::config::Effective;
 use crate::config::collect::Collected;
 use crate::config::keys::{KEYS, Key, Kind};
@@ -13,7 +16,8 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
         if key.kind == Kind::Labels {
             let labels: Vec<String> = collected.file.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let source = collected.file.labels_source.clone().unwrap_or(Source::Default);
-            return Effective { key, text: (!labels.is_empty()).then(|| labels.join(",")), source };
+            let text = (!labels.is_empty()).then(|| labels.join(","));
+            return Effective { key, fingerprint: fingerprint(text.as_deref()), text, source };
         }
         let found = collected.values.get(&key.setting);
         let text = match key.kind {
@@ -31,7 +35,20 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
             | Kind::List(_)
             | Kind::Labels => found.map(|found| found.text.as_str()).or(key.default).map(|text| mask(text).into_owned()),
         };
-        Effective { key, text, source: found.map_or(Source::Default, |found| found.source.clone()) }
+        let value = found.map(|found| found.text.as_str()).or(key.default);
+        Effective {
+            key,
+            text,
+            source: found.map_or(Source::Default, |found| found.source.clone()),
+            fingerprint: fingerprint(value),
+        }
     };
     KEYS.iter().map(row).collect()
+}
+
+/// A number for a value, which says nothing about it to people.
+fn fingerprint(value: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
