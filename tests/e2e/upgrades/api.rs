@@ -1,5 +1,7 @@
 //! A rig whose Kubernetes API does what a test says.
 
+#![allow(dead_code, reason = "shared by targets that need different parts of it")]
+
 use devplane::plane::{ProxyRequest, WebSocketRequest};
 use serde_json::json;
 
