@@ -9,6 +9,8 @@ use crate::world::{Counts, GATEWAY, World};
 
 /// How long there are faults, milliseconds.
 const STORM: u64 = 90_000;
+/// Bytes; small ones make everybody wait for everybody.
+const CEILINGS: [usize; 5] = [64 * 1024, 256 * 1024, 256 * 1024, 8 * 1024 * 1024, 8 * 1024 * 1024];
 /// The longest that the plane holds a message back, and the time that a connection needs to die of it.
 const LEFTOVERS: u64 = 30_000;
 /// How long a connection may take to end after the last word: the agent waits ten seconds for its backend, and bodies at that time
@@ -29,11 +31,7 @@ pub fn play(seed: u64) -> (u64, Counts) {
         binary_envelopes: dice.u8(0..4) == 0,
         ..PlaneConfig::default()
     };
-    let limits = Limits {
-        ceiling: [64 * 1024, 256 * 1024, 256 * 1024, 8 * 1024 * 1024, 8 * 1024 * 1024][dice.usize(0..5)],
-        exchanges: dice.usize(4..64),
-        ..Limits::default()
-    };
+    let limits = Limits { ceiling: CEILINGS[dice.usize(0..5)], exchanges: dice.usize(4..64), ..Limits::default() };
     let mut world = World::new(seed, plane, limits);
     world.network.latency = (1, dice.u64(2..400));
     // Streams live longest where nothing breaks; a slow line alone fills every buffer.
@@ -49,6 +47,9 @@ pub fn play(seed: u64) -> (u64, Counts) {
         if !calm {
             world.disturb(|world| disturb(world, &mut dice));
         }
+        if dice.u8(0..8) == 0 {
+            world.change_settings(CEILINGS[dice.usize(0..5)], dice.usize(4..64));
+        }
         for _ in 0..dice.usize(0..6) {
             if dice.u8(0..6) < if calm { 4 } else { 2 } {
                 let _ = world.upgrade(Script::random(&mut dice));
@@ -57,6 +58,7 @@ pub fn play(seed: u64) -> (u64, Counts) {
             }
         }
     }
+    world.change_settings(CEILINGS[1], 64);
     world.disturb(|world| {
         world.plane.faults = Faults::default();
         world.network = crate::world::Network::default();

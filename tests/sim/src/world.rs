@@ -20,7 +20,7 @@ use devplane::plane::{
 use pipeops_agent_core::message::{Facts, Identity};
 use pipeops_agent_core::policy::Policy;
 use pipeops_agent_core::session::{self, Attempt, Beat, CloseCode, Endpoint, Failure, State};
-use pipeops_agent_core::streams::{Input as Upstream, Key, Limits};
+use pipeops_agent_core::streams::{Input as Upstream, Key, Limits, Settings};
 use pipeops_agent_core::time::Instant;
 use pipeops_agent_core::tunnel::{Config, Event, Input, Output, Tunnel};
 use pipeops_agent_core::wire::Base64;
@@ -108,7 +108,11 @@ pub struct World {
     lossy: bool,
     /// Upgrades that `check` has looked at, and the gateways among them.
     looked: (u64, u64),
+    /// The operator's ceiling, and the highest there ever was.
     ceiling: usize,
+    highest: usize,
+    /// Bytes in use when last looked at, each way: over a ceiling that came down, they only get fewer.
+    held: [usize; 2],
     queue: BinaryHeap<Reverse<Scheduled>>,
     order: u64,
     link: Option<Link>,
@@ -166,6 +170,8 @@ impl World {
             lossy: false,
             looked: (0, 0),
             ceiling,
+            highest: ceiling,
+            held: [0; 2],
             queue: BinaryHeap::new(),
             order: 0,
             link: None,
@@ -177,6 +183,15 @@ impl World {
         world.schedule(3, Happening::Facts);
         world.settle();
         world
+    }
+
+    /// The operator moves the ceiling and the number of exchanges under way.
+    pub fn change_settings(&mut self, ceiling: usize, exchanges: usize) {
+        self.ceiling = ceiling;
+        self.highest = self.highest.max(ceiling);
+        let streams = Box::new(Settings { policy: Policy::default(), ceiling, exchanges });
+        self.tell(Input::Settings { streams, labels: vec![("site".into(), "other".into())] });
+        self.settle();
     }
 
     /// Runs until `until`, checking everything on the way.

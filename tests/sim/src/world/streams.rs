@@ -217,7 +217,7 @@ impl World {
             let Some(ledger) = self.sockets.ledgers.get(stream.number) else { continue };
             let stalled = ledger.script.role == Role::Stalled && ledger.opened && self.plane.is_running(*id);
             assert!(
-                !stalled || ledger.up.bytes_said <= self.ceiling,
+                !stalled || ledger.up.bytes_said <= self.highest,
                 "more was sent than fits, and nobody says so: {stream:?} {ledger:?}"
             );
         }
