@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::Agent;
-use arguments::{Arguments, HELP, Portion, Wish};
+use arguments::{Arguments, Budget, HELP, Portion, Wish};
 use backend::Backend;
 use client::Client;
 use load::{count, percentile};
@@ -37,9 +37,7 @@ use world::{LARGE, LARGE_SIZE, SMALL, SMALL_SIZE, World};
 
 const STARTS: usize = 7;
 const RECONNECTS: u32 = 50;
-/// Megabytes: of the binary, of the idle process with glibc, and of growth over all reconnections.
-const HARD_BINARY: f64 = 5.0;
-const HARD_IDLE: f64 = 16.0;
+/// Megabytes over all reconnections.
 const HARD_GROWTH: f64 = 2.0;
 
 /// Why nothing can be measured.
@@ -80,7 +78,7 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     let binary = std::path::absolute(&arguments.agent).map_err(Failure::of("agent"))?;
     let mut report = Report::default();
     let world = World::start()?;
-    size(&binary, &world, &mut report)?;
+    size(&binary, &world, arguments.budget, &mut report)?;
     if arguments.want(Portion::Basics) {
         basics(&binary, &world, arguments, &mut report).await?;
     }
@@ -97,9 +95,9 @@ async fn measure(arguments: &Arguments) -> Result<bool, Failure> {
 }
 
 async fn basics(binary: &Path, world: &World, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
-    let home = starts(binary, world, report).await?;
+    let home = starts(binary, world, arguments.budget, report).await?;
     let agent = Agent::start(binary, &home, &world.plane).await?;
-    idle(&agent, arguments.idle, report).await?;
+    idle(&agent, arguments, report).await?;
     reconnects(&agent, report).await?;
     small(world, &agent, arguments.load, report).await?;
     large(world, &agent, arguments.load, report).await?;
@@ -154,7 +152,7 @@ fn number(value: u64) -> f64 {
 }
 
 /// Without symbols, whether or not the file has them; where there is no `strip` to tell, of the file as it is.
-fn size(binary: &Path, world: &World, report: &mut Report) -> Result<(), Failure> {
+fn size(binary: &Path, world: &World, budget: Budget, report: &mut Report) -> Result<(), Failure> {
     let stripped = world.file("stripped");
     let strip = std::process::Command::new("strip").arg("-o").arg(&stripped).arg(binary).status();
     let file = match strip {
@@ -164,12 +162,12 @@ fn size(binary: &Path, world: &World, report: &mut Report) -> Result<(), Failure
     let bytes = std::fs::metadata(file).map_err(|error| Failure(format!("{}: {error}", binary.display())))?.len();
     let size = number(bytes) / 1e6;
     report.figure("binary, stripped", size, "MB", "2.4 lite, 5.0 full (musl)");
-    report.hard("binary, stripped", size, HARD_BINARY, "MB");
+    report.hard("binary, stripped", size, budget.binary, "MB");
     Ok(())
 }
 
 /// First starts and restarts; gives a folder with state.
-async fn starts(binary: &Path, world: &World, report: &mut Report) -> Result<PathBuf, Failure> {
+async fn starts(binary: &Path, world: &World, budget: Budget, report: &mut Report) -> Result<PathBuf, Failure> {
     let mut homes = Vec::new();
     for number in 0..STARTS {
         homes.push(world.new_home(&format!("agent-{number}"))?);
@@ -185,6 +183,9 @@ async fn starts(binary: &Path, world: &World, report: &mut Report) -> Result<Pat
             agent.stop().await?;
         }
         times.iter_mut().for_each(|list| list.sort_unstable());
+        // The best of them: what else the machine does makes starts slower, and none faster.
+        let best = times[1].first().copied().map_or(f64::INFINITY, milliseconds);
+        report.hard(&format!("{name}: exec to first heartbeat, best"), best, budget.first_heartbeat, "ms");
         let [register, heartbeat, cpu] = times.map(|list| milliseconds(percentile(&list, 50)));
         let goal = if name == "first start" { "<= 10" } else { "" };
         report.figure(&format!("{name}: exec to register"), register, "ms", goal);
@@ -194,8 +195,8 @@ async fn starts(binary: &Path, world: &World, report: &mut Report) -> Result<Pat
     homes.pop().ok_or_else(|| Failure("no starts".into()))
 }
 
-async fn idle(agent: &Agent, time: Duration, report: &mut Report) -> Result<(), Failure> {
-    let process = agent.process;
+async fn idle(agent: &Agent, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
+    let (process, time, budget) = (agent.process, arguments.idle, arguments.budget);
     // What the start leaves to be done (state, facts of the cluster) is not idling.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (ticks, cpu, switches) = (process.ticks()?, process.cpu()?, process.voluntary_switches()?);
@@ -205,7 +206,8 @@ async fn idle(agent: &Agent, time: Duration, report: &mut Report) -> Result<(), 
     let rss = megabytes(memory.rss);
     let name = |what: &str| format!("idle {} s: {what}", time.as_secs());
     report.figure(&name("RSS"), rss, "MB", "2.5 lite, 4.5 full (musl)");
-    report.hard("idle RSS", rss, HARD_IDLE, "MB");
+    report.hard("idle RSS", rss, budget.idle, "MB");
+    report.hard("idle private dirty", megabytes(memory.private_dirty), budget.private_dirty, "MB");
     report.figure(&name("private dirty"), megabytes(memory.private_dirty), "MB", "0.5 lite, 1.0 full (musl)");
     report.figure(&name("threads"), number(process.threads()?), "", "");
     report.figure(&name("CPU ticks of 10 ms"), number(process.ticks()?.saturating_sub(ticks)), "", "");
