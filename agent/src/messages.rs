@@ -14,6 +14,7 @@ pub(crate) const HEARTBEATS_EXHAUSTED: &str = "Failed to send heartbeat after re
 pub(crate) const PLANE_ERROR: &str = "Error message from control plane";
 pub(crate) const UNKNOWN_TYPE: &str = "Unknown message type received from control plane";
 pub(crate) const REFUSED_BY_POLICY: &str = "Refused a request of the control plane by policy";
+pub(crate) const LAST_KNOWN_ADDRESS: &str = "The name server does not answer, using the last known address";
 pub(crate) const SHUTDOWN: &str = "Received shutdown signal";
 pub(crate) const STOPPED: &str = "PipeOps agent stopped gracefully";
 /// The beginning of the `error` field when the socket cannot be established.
