@@ -3,6 +3,7 @@
 mod bad;
 mod origin;
 mod policy;
+mod proxy;
 mod readme;
 
 use core::time::Duration;

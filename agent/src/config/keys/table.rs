@@ -91,7 +91,7 @@ pub(crate) static KEYS: &[Key] = &[
         Setting::HttpsProxy,
         "proxy.https_proxy",
         Kind::Proxy,
-        "proxy to a control plane with https or wss: `http://[user:password@]host:port`, or `https://…` for TLS to the proxy",
+        "proxy to a control plane with https or wss: http://[user:password@]host:port",
     )
     .environment(&["HTTPS_PROXY", "https_proxy"]),
     key(Setting::HttpProxy, "proxy.http_proxy", Kind::Proxy, "the same for a control plane with http or ws")
@@ -100,16 +100,11 @@ pub(crate) static KEYS: &[Key] = &[
         Setting::NoProxy,
         "proxy.no_proxy",
         Kind::List(".example.com,10.0.0.0/8"),
-        "hosts, domains, addresses and blocks of addresses, each with or without a port, that are reached without a proxy; `*`: all",
+        "hosts, domains, addresses and blocks that are reached without a proxy; *: all",
     )
     .environment(&["NO_PROXY", "no_proxy"]),
-    key(
-        Setting::ProxyCaFile,
-        "proxy.ca_file",
-        Kind::Path,
-        "certificates (PEM) to trust for a proxy with `https://`, besides those for the control plane",
-    )
-    .environment(&["PIPEOPS_PROXY_CA_FILE"]),
+    key(Setting::ProxyCaFile, "proxy.ca_file", Kind::Path, "certificates (PEM) to trust as well for a proxy whose URL is https")
+        .environment(&["PIPEOPS_PROXY_CA_FILE"]),
     key(Setting::ClusterName, "agent.cluster_name", Kind::Text, "name of this cluster")
         .environment(&["PIPEOPS_CLUSTER_NAME", "AGENT_CLUSTER_NAME"])
         .flag("--cluster-name")
