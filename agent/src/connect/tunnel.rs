@@ -73,10 +73,10 @@ impl TunnelError {
                 "check HTTPS_PROXY (proxy.https_proxy): what answers there is no HTTP proxy, or one for https:// if it is http:// now"
             }
             Self::Refused { status: 407, credentials: Credentials::None } => {
-                "the proxy wants a user name and password: write HTTPS_PROXY as http://user:password@host:port"
+                "write user name and password into HTTPS_PROXY, before the host, with a colon between and an @ behind them"
             }
             Self::Refused { status: 407, credentials: Credentials::Shown } => {
-                "the proxy did not accept the user name and password: check the user information in HTTPS_PROXY"
+                "check the user name and the password in HTTPS_PROXY; characters other than letters and digits are written as %XX"
             }
             Self::Refused { status: 407, credentials: Credentials::OtherKind } => {
                 "the agent can log in with Basic only: have the proxy let this machine through to the control plane without"
@@ -199,6 +199,28 @@ mod tests {
         ] {
             assert_eq!(status(head.as_bytes()), expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn what_is_behind_the_head_belongs_to_the_tunnel() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut proxy, _) = listener.accept().await.unwrap();
+            proxy.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n\r\nfirst").await.unwrap();
+            let mut socket = Socket::Plain(stream);
+            open_tunnel(&mut socket, "2001:db8::1", 443, Some(&Secret::new("Basic x"))).await.unwrap();
+            let mut read = [0; 7];
+            socket.read_exact(&mut read).await.unwrap();
+            assert_eq!(&read, b"\r\nfirst");
+            let mut asked = vec![0; 4096];
+            let count = proxy.read(&mut asked).await.unwrap();
+            asked.truncate(count);
+            let asked = String::from_utf8(asked).unwrap();
+            assert!(asked.starts_with("CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n"), "{asked}");
+            assert!(asked.ends_with("\r\nProxy-Authorization: Basic x\r\n\r\n"), "{asked}");
+        });
     }
 
     #[test]
