@@ -184,6 +184,7 @@ impl Arguments {
                 Kind::Text
                 | Kind::Secret
                 | Kind::Url
+                | Kind::Proxy
                 | Kind::Path
                 | Kind::Integer { .. }
                 | Kind::Duration { .. }

@@ -32,10 +32,11 @@ pub(crate) use source::{ConfigError, Source, Warning};
 pub(crate) use sources::fake;
 pub(crate) use sources::{Disk, Environment, Files, ProcessEnvironment};
 pub(crate) use token::{TokenError, TokenSource, parse_token, read_token};
-pub(crate) use url::ApiUrl;
+pub(crate) use url::{ApiUrl, UrlError};
 
 use crate::arguments::Arguments;
 use crate::logger::Format;
+use crate::proxy::Proxies;
 use crate::secret::Secret;
 
 /// The parts that this build contains.
@@ -48,6 +49,7 @@ pub(crate) struct Features {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) pipeops: Pipeops,
+    pub(crate) proxy: Proxies,
     pub(crate) agent: Agent,
     pub(crate) kubernetes: Kubernetes,
     pub(crate) logging: Logging,
@@ -77,7 +79,7 @@ pub(crate) struct Pipeops {
 
 /// How TLS to the control plane is set up. With `enabled` false all others are at their defaults; whether TLS is used
 /// at all is for the URL to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tls {
     pub(crate) enabled: bool,
     /// To trust besides the public roots.
@@ -86,6 +88,10 @@ pub(crate) struct Tls {
     pub(crate) cert_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) insecure_skip_verify: bool,
+    /// The name that the certificate must be for, where it is not the URL's host.
+    pub(crate) server_name: Option<String>,
+    /// Nothing older than TLS 1.3.
+    pub(crate) only_tls13: bool,
 }
 
 /// The agent itself.

@@ -1,8 +1,12 @@
 //! From a host name to a byte stream: DNS, TCP, TLS. Each step says in its own words what went wrong.
 
+mod race;
+mod resolve;
+mod tunnel;
+
 use core::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +16,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+pub(crate) use resolve::Memory;
+pub(crate) use tunnel::{TunnelError, open_tunnel};
+
 use crate::link::ahead::ReadAhead;
 use crate::link::socket::Socket;
+use crate::tls::TlsFailure;
 
-/// The most addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
-/// How long one address may take while there are others.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 /// How long bytes may be on their way without an acknowledgement before the kernel gives the connection up. It counts the time too in
 /// which a living peer does not read, so it must be more than a backend's pause.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(300);
@@ -42,7 +46,7 @@ impl fmt::Display for ConnectError {
             Self::Resolve { host, source } => write!(formatter, "cannot resolve {host}: {source}"),
             Self::Tcp { address, source } => write!(formatter, "cannot connect to {address}: {source}"),
             Self::Name(host) => write!(formatter, "{host} is not a name that a certificate could be for"),
-            Self::Tls(source) => write!(formatter, "TLS handshake failed: {source}"),
+            Self::Tls(source) => write!(formatter, "TLS handshake failed: {}", TlsFailure::of(source)),
         }
     }
 }
@@ -74,42 +78,41 @@ impl Remote {
 
     /// Connects. The caller bounds the time.
     pub(crate) async fn connect(&self) -> Result<Socket, ConnectError> {
-        let stream = self.tcp().await?;
-        let Some((config, name)) = &self.tls else { return Ok(Socket::Plain(stream)) };
+        let addresses = self.addresses(None).await?;
+        self.secure(Socket::Plain(self.open(&addresses, None).await?)).await
+    }
+
+    /// The first step: where the host is, in the order in which the addresses are to be tried, never empty. With a memory, what a
+    /// connection last worked with stands in for a name server that does not answer.
+    pub(crate) async fn addresses(&self, memory: Option<&Memory>) -> Result<Vec<SocketAddr>, ConnectError> {
+        let look_up = async { Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect()) };
+        resolve::addresses(&self.host, self.port, look_up, memory).await
+    }
+
+    /// The second step: TCP to whichever of the addresses answers first.
+    pub(crate) async fn open(&self, addresses: &[SocketAddr], memory: Option<&Memory>) -> Result<TcpStream, ConnectError> {
+        let no_address =
+            || ConnectError::Resolve { host: self.host.clone(), source: io::Error::other("the name has no address") };
+        let (address, stream) = race::first(addresses, TcpStream::connect)
+            .await
+            .map_err(|failed| failed.map_or_else(no_address, |(address, source)| ConnectError::Tcp { address, source }))?;
+        if let Some(memory) = memory {
+            memory.learn(&self.host, address.ip());
+        }
+        set_options(&stream);
+        Ok(stream)
+    }
+
+    /// The last step: TLS over a stream that leads to this server, if it is spoken to over TLS.
+    pub(crate) async fn secure(&self, stream: Socket) -> Result<Socket, ConnectError> {
+        let Some((config, name)) = &self.tls else { return Ok(stream) };
         let name = name.as_ref().unwrap_or(&self.host);
-        let server = ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name.clone()))?;
+        // A dot at the end is DNS's own; no certificate has it.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let server = ServerName::try_from(name.to_owned()).map_err(|_| ConnectError::Name(name.to_owned()))?;
         let stream =
             TlsConnector::from(config.clone()).connect(server, ReadAhead::new(stream)).await.map_err(ConnectError::Tls)?;
         Ok(Socket::Tls(Box::new(stream)))
-    }
-
-    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let resolve = |source| ConnectError::Resolve { host: self.host.clone(), source };
-        let addresses: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, self.port)],
-            Err(_) => {
-                let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(resolve)?;
-                found.take(MAX_ADDRESSES).collect()
-            }
-        };
-        let mut last = resolve(io::Error::other("the name has no address"));
-        let several = addresses.len() > 1;
-        for address in addresses {
-            let connecting = TcpStream::connect(address);
-            let result = if several {
-                tokio::time::timeout(ADDRESS_LIMIT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            } else {
-                connecting.await
-            };
-            match result {
-                Ok(stream) => {
-                    set_options(&stream);
-                    return Ok(stream);
-                }
-                Err(source) => last = ConnectError::Tcp { address, source },
-            }
-        }
-        Err(last)
     }
 }
 

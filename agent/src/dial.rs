@@ -1,19 +1,20 @@
 //! One dial of the plane: address, request, upgrade.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pipeops_agent_core::session::{Attempt, Endpoint, Failure};
 use pipeops_agent_core::timestamp;
-use rustls::ClientConfig;
+use tokio::time::Instant;
 use tungstenite::http::{HeaderValue, Request, Uri};
 
 use crate::clock::wall_millis;
 use crate::config::{ApiUrl, Config, TokenError, TokenSource, read_token};
-use crate::connect::{ConnectError, Remote};
+use crate::connect::Remote;
+use crate::link::socket::Socket;
 use crate::link::{Link, UpgradeError};
+use crate::route::{Route, RouteError, Routes};
 use crate::secret::Secret;
-use crate::tls;
+use crate::tls::{Peer, TlsFailure, is_tls};
 
 /// The controller's path below the API URL's own.
 const CONTROLLER_PATH: &str = "/api/v1/clusters/agent/ws";
@@ -26,7 +27,7 @@ const CAPABILITIES: [&str; 5] =
 pub(crate) struct Dialler {
     api_url: ApiUrl,
     token: TokenSource,
-    tls: crate::config::Tls,
+    routes: Routes,
     allow_plaintext: bool,
     agent_version: &'static str,
 }
@@ -36,7 +37,7 @@ impl Dialler {
         Self {
             api_url: config.pipeops.api_url.clone(),
             token: config.pipeops.token.clone(),
-            tls: config.pipeops.tls.clone(),
+            routes: Routes::new(config),
             allow_plaintext: config.pipeops.allow_plaintext,
             agent_version,
         }
@@ -49,34 +50,52 @@ impl Dialler {
 
     /// Dials `endpoint` within `limit`.
     pub(crate) async fn dial(self, attempt: Attempt, endpoint: Endpoint, limit: Duration) -> Result<Link, Failure> {
-        match tokio::time::timeout(limit, self.attempt(attempt, endpoint)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::TimedOut("connecting to the control plane")),
-        }
+        // The session gives a dial up after the limit itself, without knowing what took so long: this one knows, and is faster.
+        let deadline = Instant::now() + limit.saturating_sub(limit / 16);
+        let (url, path, peer) = self.address(&endpoint)?;
+        let route = self.route(&url)?;
+        let socket = route.connect(deadline).await.map_err(|error| route_failure(&error, peer))?;
+        let upgrade = self.upgrade(attempt, &route, &path, peer, socket);
+        tokio::time::timeout_at(deadline, upgrade)
+            .await
+            .unwrap_or(Err(Failure::TimedOut("waiting for the answer to the upgrade")))
     }
 
-    async fn attempt(self, attempt: Attempt, endpoint: Endpoint) -> Result<Link, Failure> {
+    /// Where an endpoint is: its address, the path to ask for, and whose address it is.
+    pub(crate) fn address(&self, endpoint: &Endpoint) -> Result<(ApiUrl, String, Peer), Failure> {
+        let (url, path, peer) = match endpoint {
+            Endpoint::Controller => (self.api_url.clone(), self.controller_path(), Peer::Plane),
+            Endpoint::Gateway { url, cluster_uuid } => {
+                let url = gateway_url(url)?;
+                let path = self.gateway_path(&url, cluster_uuid);
+                (url, path, Peer::Gateway)
+            }
+        };
+        self.refuse_plaintext(&url)?;
+        Ok((url, path, peer))
+    }
+
+    /// The way to an address.
+    pub(crate) fn route(&self, url: &ApiUrl) -> Result<Route, Failure> {
+        let failure = |text| transport(text, Some("check the files that pipeops.tls and proxy.ca_file name"));
+        self.routes.to(url).map_err(|error| failure(error.to_string()))
+    }
+
+    /// The last step: the upgrade to a WebSocket over a stream to the plane.
+    pub(crate) async fn upgrade(
+        &self,
+        attempt: Attempt,
+        route: &Route,
+        path: &str,
+        peer: Peer,
+        socket: Socket,
+    ) -> Result<Link, Failure> {
         let token = match &self.token {
             TokenSource::Value(token) => token.clone(),
             TokenSource::File(path) => read_token(&crate::config::Disk, path).map_err(|error| token_failure(&error))?,
         };
-        let (url, path) = match &endpoint {
-            Endpoint::Controller => (self.api_url.clone(), self.controller_path()),
-            Endpoint::Gateway { url, cluster_uuid } => {
-                let url = gateway_url(url)?;
-                let path = self.gateway_path(&url, cluster_uuid);
-                (url, path)
-            }
-        };
-        self.refuse_plaintext(&url)?;
-        let config: Option<Arc<ClientConfig>> = match url.secure {
-            true => Some(tls::for_plane(&self.tls).map_err(|error| transport(&error.to_string()))?),
-            false => None,
-        };
-        let remote = Remote { host: url.host.clone(), port: url.port, tls: config.map(|config| (config, None)) };
-        let request = request(&remote, url.secure, &path, &token)?;
-        let socket = remote.connect().await.map_err(|error| connect_failure(&error))?;
-        Link::upgrade(attempt, socket, request).await.map_err(upgrade_failure)
+        let request = request(&route.plane, path, &token)?;
+        Link::upgrade(attempt, socket, request).await.map_err(|error| upgrade_failure(error, peer))
     }
 
     fn controller_path(&self) -> String {
@@ -104,18 +123,22 @@ impl Dialler {
         if url.secure || self.allow_plaintext || url.is_loopback() {
             return Ok(());
         }
-        Err(transport("refused to send the token without TLS: use https, or set pipeops.allow_plaintext"))
+        Err(transport(
+            "refused to send the token without TLS: use https, or set pipeops.allow_plaintext".into(),
+            Some("whoever reads the traffic would have the token; pipeops.allow_plaintext is for networks without strangers"),
+        ))
     }
 }
 
 /// The plane's own words are not trusted more than the operator's: the same parser reads both.
 fn gateway_url(url: &str) -> Result<ApiUrl, Failure> {
-    ApiUrl::parse(url).map_err(|error| transport(&format!("the control plane named a gateway that cannot be used: {error}")))
+    let failure = |error| transport(format!("the control plane named a gateway that cannot be used: {error}"), None);
+    ApiUrl::parse(url).map_err(failure)
 }
 
-fn request(remote: &Remote, secure: bool, path: &str, token: &Secret) -> Result<Request<()>, Failure> {
-    let unusable = |_| transport("the address of the control plane cannot be written as a request");
-    let scheme = if secure { "wss" } else { "ws" };
+fn request(remote: &Remote, path: &str, token: &Secret) -> Result<Request<()>, Failure> {
+    let unusable = |_| transport("the address of the control plane cannot be written as a request".into(), None);
+    let scheme = if remote.tls.is_some() { "wss" } else { "ws" };
     let uri: Uri = format!("{scheme}://{}{path}", remote.authority()).parse().map_err(|_| unusable(()))?;
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| unusable(()))?;
     authorization.set_sensitive(true);
@@ -144,30 +167,40 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-fn transport(text: &str) -> Failure {
-    Failure::Transport { text: text.into() }
+fn transport(text: String, hint: Option<&'static str>) -> Failure {
+    Failure::Transport { text, hint }
 }
 
 fn token_failure(error: &TokenError) -> Failure {
-    transport(&format!("the token cannot be used: {error}"))
+    let hint = "check pipeops.token_file: it must hold the token and nothing else";
+    transport(format!("the token cannot be used: {error}"), Some(hint))
 }
 
-fn connect_failure(error: &ConnectError) -> Failure {
-    transport(&error.to_string())
+/// The failure of a step before the upgrade.
+pub(crate) fn route_failure(error: &RouteError, peer: Peer) -> Failure {
+    transport(error.to_string(), Some(error.hint(peer)))
 }
 
-fn upgrade_failure(error: UpgradeError) -> Failure {
+fn upgrade_failure(error: UpgradeError, peer: Peer) -> Failure {
+    const NOT_A_PLANE: &str = "this is not a control plane, or a proxy stands before it: check PIPEOPS_API_URL";
     match error {
         UpgradeError::Handshake(tungstenite::Error::Http(response)) => {
             let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             let retry_after = header.and_then(|text| retry_after(text, wall_millis()));
             Failure::Refused { status: response.status().as_u16(), retry_after }
         }
-        UpgradeError::Handshake(error) => transport(&format!("the server did not answer as a WebSocket server: {error}")),
-        UpgradeError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            transport("the server closed the connection during the upgrade")
+        UpgradeError::Handshake(error) => {
+            transport(format!("the server did not answer as a WebSocket server: {error}"), Some(NOT_A_PLANE))
         }
-        UpgradeError::Io(error) => transport(&format!("the connection broke during the upgrade: {error}")),
+        // With TLS 1.3 a server says what it thinks of a client certificate when the client believes to be through.
+        UpgradeError::Io(error) if is_tls(&error) => {
+            let failure = TlsFailure::of(&error);
+            transport(format!("TLS handshake failed: {failure}"), Some(failure.hint(peer)))
+        }
+        UpgradeError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            transport("the server closed the connection during the upgrade".into(), Some(NOT_A_PLANE))
+        }
+        UpgradeError::Io(error) => transport(format!("the connection broke during the upgrade: {error}"), None),
     }
 }
 
@@ -188,13 +221,7 @@ mod tests {
         Dialler {
             api_url: ApiUrl::parse(url).unwrap(),
             token: TokenSource::Value(Secret::new("t")),
-            tls: crate::config::Tls {
-                enabled: true,
-                ca_file: None,
-                cert_file: None,
-                key_file: None,
-                insecure_skip_verify: false,
-            },
+            routes: Routes::default(),
             allow_plaintext: false,
             agent_version: "1.2.3+x",
         }

@@ -86,8 +86,11 @@ impl Link {
             };
             let pipe = middle.get_mut().get_mut();
             if !pipe.output.is_empty() {
-                tokio::io::AsyncWriteExt::write_all(&mut socket, &pipe.output).await.map_err(UpgradeError::Io)?;
-                tokio::io::AsyncWriteExt::flush(&mut socket).await.map_err(UpgradeError::Io)?;
+                if let Err(error) = write_out(&mut socket, &pipe.output).await {
+                    // A server that refuses a certificate says so and closes: its words are worth more than the broken pipe.
+                    let read = core::future::poll_fn(|context| read_into(&mut socket, context, &mut landing, &mut pipe.input));
+                    return Err(UpgradeError::Io(read.await.err().filter(crate::tls::is_tls).unwrap_or(error)));
+                }
                 pipe.output.clear();
             }
             pipe.compact();
@@ -232,6 +235,11 @@ impl Link {
     }
 }
 
+async fn write_out(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {
+    tokio::io::AsyncWriteExt::write_all(socket, bytes).await?;
+    tokio::io::AsyncWriteExt::flush(socket).await
+}
+
 /// One read, appended to `input`.
 fn read_into(socket: &mut Socket, context: &mut Context<'_>, landing: &mut [u8], input: &mut Vec<u8>) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(landing);
@@ -256,9 +264,7 @@ fn transport_failure(error: &io::Error) -> Failure {
 fn protocol_failure(error: &Error) -> Failure {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => Failure::Closed { code: 1006, reason: String::new() },
-        Error::Capacity(_) => {
-            Failure::Transport { text: format!("the control plane sent a message of more than {MAX_MESSAGE} bytes") }
-        }
+        Error::Capacity(_) => broken(format!("the control plane sent a message of more than {MAX_MESSAGE} bytes")),
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -267,6 +273,11 @@ fn protocol_failure(error: &Error) -> Failure {
         | Error::AttackAttempt
         | Error::Url(_)
         | Error::Http(_)
-        | Error::HttpFormat(_) => Failure::Transport { text: format!("the control plane broke the WebSocket protocol: {error}") },
+        | Error::HttpFormat(_) => broken(format!("the control plane broke the WebSocket protocol: {error}")),
     }
+}
+
+/// A connection that was up: the operator can do nothing about it.
+const fn broken(text: String) -> Failure {
+    Failure::Transport { text, hint: None }
 }

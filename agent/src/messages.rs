@@ -17,6 +17,7 @@ pub(crate) const REFUSED_BY_POLICY: &str = "Refused a request of the control pla
 pub(crate) const RELOADED: &str = "Configuration read again";
 pub(crate) const NOT_RELOADED: &str = "Configuration is wrong, going on with the one before";
 pub(crate) const RESTART_NEEDED: &str = "Changed settings that need a restart to have an effect";
+pub(crate) const LAST_KNOWN_ADDRESS: &str = "The name server does not answer, using the last known address";
 pub(crate) const SHUTDOWN: &str = "Received shutdown signal";
 pub(crate) const STOPPED: &str = "PipeOps agent stopped gracefully";
 /// The beginning of the `error` field when the socket cannot be established.

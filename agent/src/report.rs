@@ -124,27 +124,12 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::Refused { status: 404, .. } => Some("there is no control plane at this address: check PIPEOPS_API_URL"),
         Failure::Refused { status: 429 | 500..=599, .. } => Some("the control plane is busy or broken: nothing to do here"),
         Failure::Refused { .. } => Some("this is not a control plane, or a proxy stands before it: check PIPEOPS_API_URL"),
-        Failure::Transport { text } if text.starts_with("cannot resolve") => {
-            Some("the host name in PIPEOPS_API_URL is not known to the name server: check both")
-        }
-        Failure::Transport { text } if text.starts_with("cannot connect") => {
-            Some("check PIPEOPS_API_URL and that the firewall lets outbound connections through")
-        }
-        Failure::Transport { text } if text.starts_with("TLS handshake") => {
-            Some("check PIPEOPS_API_URL, the clock of this machine and, with a private CA, pipeops.tls.ca_file")
-        }
-        Failure::Transport { text } if text.starts_with("the token cannot be used") => {
-            Some("check pipeops.token_file: it must hold the token and nothing else")
-        }
+        Failure::Transport { hint, .. } => *hint,
         Failure::TimedOut(_) => Some("check that the firewall lets outbound connections to the control plane through"),
         Failure::RegistrationRefused(_) => {
             Some("the control plane let the agent in and refused the cluster: check PIPEOPS_TOKEN and PIPEOPS_CLUSTER_NAME")
         }
-        Failure::Transport { .. }
-        | Failure::Closed { .. }
-        | Failure::NotRegistered(_)
-        | Failure::Silent
-        | Failure::HeartbeatsFailed => None,
+        Failure::Closed { .. } | Failure::NotRegistered(_) | Failure::Silent | Failure::HeartbeatsFailed => None,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::dial::Dialler;
 use crate::driver::{Driver, Parts};
 use crate::kubeconfig::{self, ClusterAccess, SERVICE_ACCOUNT_FOLDER, Selection, Source};
 use crate::reload::Reloader;
+use crate::route::Routes;
 use crate::services::Services;
 use crate::signal::Signals;
 use crate::state::{Objects, Saved, Store};
@@ -82,6 +83,7 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
     let clock = Clock::start();
     // Files that are wrong now are the operator's to know at once, not at the first dial.
     crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
+    Routes::new(config).to(&config.pipeops.api_url).map_err(StartError::PlaneTls)?;
     let access = find_cluster(config)?;
     let cluster = access
         .as_ref()

@@ -2,9 +2,11 @@
 //!
 //! The control plane is trusted by the public roots and the operator's own CA; the API server by the cluster's CA alone.
 
+mod failure;
+
 use core::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,7 +15,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+pub(crate) use failure::{Peer, TlsFailure, is_tls};
+
 use crate::config::Tls;
+use crate::proxy::Proxies;
 
 /// Why a TLS client cannot be set up. Each says which file it speaks of.
 #[derive(Debug)]
@@ -47,17 +52,30 @@ impl core::error::Error for TlsError {}
 /// The client for everything that goes to the control plane. Files are read anew, so that a renewed certificate is used by the
 /// next dial.
 pub(crate) fn for_plane(settings: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = &settings.ca_file {
-        add_certificates(&mut roots, &read(path)?, &path.display().to_string())?;
-    }
+    let roots = roots_of([settings.ca_file.as_ref()])?;
     let identity = match (&settings.cert_file, &settings.key_file) {
         (Some(certificate), Some(key)) => {
             Some(Identity { certificate_pem: read(certificate)?, key_pem: read(key)?, place: certificate.display().to_string() })
         }
         _ => None,
     };
-    build(roots, identity, settings.insecure_skip_verify)
+    build(roots, identity, settings.insecure_skip_verify, settings.only_tls13)
+}
+
+/// The client for proxies that are spoken to over TLS. The plane's authority is trusted for them, nothing else of its settings holds:
+/// a proxy is verified always and shown no certificate.
+pub(crate) fn for_proxy(settings: &Tls, proxies: &Proxies) -> Result<Arc<ClientConfig>, TlsError> {
+    let roots = roots_of([settings.ca_file.as_ref(), proxies.ca_file.as_ref()])?;
+    build(roots, None, false, false)
+}
+
+/// The public roots and those of the files.
+fn roots_of<const COUNT: usize>(files: [Option<&PathBuf>; COUNT]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for path in files.into_iter().flatten() {
+        add_certificates(&mut roots, &read(path)?, &path.display().to_string())?;
+    }
+    Ok(roots)
 }
 
 /// A client certificate and its key.
@@ -79,7 +97,7 @@ pub(crate) fn for_cluster(
         Some(pem) => add_certificates(&mut roots, pem, "the cluster's CA")?,
         None => roots.roots.extend_from_slice(webpki_roots::TLS_SERVER_ROOTS),
     }
-    build(roots, identity, insecure)
+    build(roots, identity, insecure, false)
 }
 
 /// The client for services of the cluster: their certificates may come from the cluster's CA or from a public one.
@@ -88,15 +106,21 @@ pub(crate) fn for_services(ca_pem: Option<&[u8]>, insecure: bool) -> Result<Arc<
     if let Some(pem) = ca_pem {
         add_certificates(&mut roots, pem, "the cluster's CA")?;
     }
-    build(roots, None, insecure)
+    build(roots, None, insecure, false)
 }
 
-fn build(roots: RootCertStore, identity: Option<Identity>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
+fn build(
+    roots: RootCertStore,
+    identity: Option<Identity>,
+    insecure: bool,
+    only_tls13: bool,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if only_tls13 { &[&rustls::version::TLS13] } else { rustls::DEFAULT_VERSIONS };
     // Never `ClientConfig::builder()`: it panics as soon as some crate turns a second provider on.
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Protocol)?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(TlsError::Protocol)?;
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
     } else {
@@ -116,8 +140,8 @@ fn build(roots: RootCertStore, identity: Option<Identity>, insecure: bool) -> Re
     Ok(Arc::new(config))
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {

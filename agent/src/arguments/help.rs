@@ -75,7 +75,7 @@ fn flag_rows() -> Vec<(String, String)> {
         let name = match key.kind {
             Kind::Boolean => format!("{flag}[=BOOL]"),
             Kind::Path => format!("{flag} PATH"),
-            Kind::Url => format!("{flag} URL"),
+            Kind::Url | Kind::Proxy => format!("{flag} URL"),
             Kind::Choice(words) => format!("{flag} {}", words.join("|")),
             Kind::Text
             | Kind::Secret

@@ -3,6 +3,7 @@
 mod effective;
 mod pipeops;
 mod policy;
+mod proxy;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
     let mut builder = Builder { values, lists, files, problems, warnings };
 
     let pipeops = builder.pipeops();
+    let proxy = builder.proxies();
     let cluster_name = builder.text(Setting::ClusterName);
     if cluster_name.is_none() {
         builder.require(Setting::ClusterName);
@@ -93,6 +95,7 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
     let file = file.path;
     let config = Config {
         pipeops,
+        proxy,
         agent,
         kubernetes,
         logging,

@@ -21,6 +21,12 @@ pub(crate) enum Setting {
     TlsCertFile,
     TlsKeyFile,
     TlsInsecureSkipVerify,
+    TlsServerName,
+    TlsMinVersion,
+    HttpsProxy,
+    HttpProxy,
+    NoProxy,
+    ProxyCaFile,
     ClusterName,
     AgentId,
     Labels,
@@ -72,6 +78,8 @@ pub(crate) enum Kind {
     /// A text that is never shown.
     Secret,
     Url,
+    /// The URL of a proxy, shown without user name and password.
+    Proxy,
     Path,
     Boolean,
     Integer {
@@ -108,7 +116,7 @@ impl fmt::Display for Kind {
         let span = |from: &Duration, to: &Duration| format!("{} to {}", go_duration::format(*from), go_duration::format(*to));
         match self {
             Self::Text | Self::Secret => formatter.write_str("text"),
-            Self::Url => formatter.write_str("URL"),
+            Self::Url | Self::Proxy => formatter.write_str("URL"),
             Self::Path => formatter.write_str("path"),
             Self::Boolean => formatter.write_str("true or false"),
             Self::Integer { minimum, maximum } => {

@@ -3,6 +3,7 @@
 mod bad;
 mod origin;
 mod policy;
+mod proxy;
 mod readme;
 
 use core::time::Duration;
@@ -49,7 +50,7 @@ fn the_defaults() {
     assert_eq!(config.pipeops.api_url.to_string(), "https://plane.example");
     assert_eq!(config.pipeops.token, TokenSource::Value(Secret::new("abc")));
     assert!(!config.pipeops.allow_plaintext);
-    let tls = Tls { enabled: true, ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false };
+    let tls = Tls { enabled: true, ..Tls::default() };
     assert_eq!(config.pipeops.tls, tls);
     assert_eq!((config.agent.cluster_name.as_str(), config.agent.id.as_deref()), ("east", None));
     assert_eq!((config.agent.port, config.agent.heartbeat_interval), (8080, Duration::from_secs(30)));

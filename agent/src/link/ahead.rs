@@ -5,26 +5,28 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::socket::Socket;
 
 /// One read from the network.
 const READ: usize = 32 * 1024;
 
-/// A TCP stream whose reads are large. The memory for them is there only while something is coming in.
+/// A stream whose reads from TCP are large. The memory for them is there only while something is coming in. TLS through a proxy that
+/// itself speaks TLS has been read ahead below already and passes through.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
-    stream: TcpStream,
+    stream: Socket,
     buffer: Vec<u8>,
     /// What of it has been given on.
     start: usize,
 }
 
 impl ReadAhead {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Socket) -> Self {
         Self { stream, buffer: Vec::new(), start: 0 }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Socket {
         &self.stream
     }
 
@@ -44,8 +46,12 @@ impl AsyncRead for ReadAhead {
         if to.remaining() == 0 || this.give(to) {
             return Poll::Ready(Ok(()));
         }
+        let stream = match &mut this.stream {
+            Socket::Plain(stream) => stream,
+            Socket::Tls(stream) => return Pin::new(stream).poll_read(context, to),
+        };
         loop {
-            match this.stream.poll_read_ready(context) {
+            match stream.poll_read_ready(context) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => {
                     this.buffer = Vec::new();
@@ -56,7 +62,7 @@ impl AsyncRead for ReadAhead {
             this.buffer.clear();
             this.buffer.reserve(READ);
             this.start = 0;
-            match this.stream.try_read_buf(&mut this.buffer) {
+            match stream.try_read_buf(&mut this.buffer) {
                 Ok(_) => {
                     this.give(to);
                     return Poll::Ready(Ok(()));

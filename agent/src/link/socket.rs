@@ -1,4 +1,4 @@
-//! A byte stream to a server, with or without TLS.
+//! A byte stream to a server, with or without TLS, and with TLS inside of TLS where a proxy is spoken to that way.
 
 use std::io;
 use std::pin::Pin;
@@ -20,11 +20,10 @@ pub(crate) enum Socket {
 impl Socket {
     /// The address that this end has.
     pub(crate) fn local_address(&self) -> Option<std::net::IpAddr> {
-        let stream = match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0.stream(),
-        };
-        stream.local_addr().ok().map(|address| address.ip())
+        match self {
+            Self::Plain(stream) => stream.local_addr().ok().map(|address| address.ip()),
+            Self::Tls(stream) => stream.get_ref().0.stream().local_address(),
+        }
     }
 }
 
@@ -42,6 +41,24 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -82,6 +82,8 @@ pub enum Failure {
     Transport {
         /// What happened, as a person would want to read it.
         text: String,
+        /// What the operator can do about it. Known where the failure is made, and nowhere else.
+        hint: Option<&'static str>,
     },
     /// The plane closed the socket.
     Closed {
@@ -106,7 +108,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { status, .. } => write!(formatter, "the server answered the upgrade with status {status}"),
-            Self::Transport { text } => formatter.write_str(text),
+            Self::Transport { text, .. } => formatter.write_str(text),
             // The end without a close frame has one text that people search for, whatever the network calls it.
             Self::Closed { code: 1006, reason } => {
                 formatter.write_str("websocket: close 1006 (abnormal closure): unexpected EOF")?;

@@ -51,7 +51,7 @@ pub fn stampede(agents: u64, outage: Duration) -> Herd {
                     last_back = last_back.max(now.since(back).as_millis() as u64);
                     break;
                 }
-                session.handle(now, Input::Failed(current, Failure::Transport { text: "refused".into() }));
+                session.handle(now, Input::Failed(current, Failure::Transport { text: "refused".into(), hint: None }));
                 drain(&mut session, &mut current, &mut dials, now);
             }
         }

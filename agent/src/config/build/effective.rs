@@ -8,6 +8,7 @@ use crate::config::collect::Collected;
 use crate::config::keys::{KEYS, Key, Kind};
 use crate::config::source::Source;
 use crate::logger::mask;
+use crate::proxy::ProxyUrl;
 use crate::secret::MASK;
 
 /// What holds in the end, one row per key, for people to look at.
@@ -22,6 +23,9 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
         let found = collected.values.get(&key.setting);
         let text = match key.kind {
             Kind::Secret => found.map(|_| MASK.to_owned()),
+            Kind::Proxy => {
+                found.map(|found| ProxyUrl::parse(&found.text).map_or_else(|_| MASK.to_owned(), |url| url.to_string()))
+            }
             Kind::Text
             | Kind::Url
             | Kind::Path

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use rustls::pki_types::ServerName;
+
 use crate::config::build::Builder;
+use crate::config::convert::shown;
 use crate::config::keys::Setting;
 use crate::config::source::Source;
 use crate::config::token::{TokenSource, read_token};
@@ -58,10 +61,12 @@ impl Builder<'_> {
             cert_file: self.path(Setting::TlsCertFile),
             key_file: self.path(Setting::TlsKeyFile),
             insecure_skip_verify: self.boolean(Setting::TlsInsecureSkipVerify),
+            server_name: self.convert(Setting::TlsServerName, server_name),
+            only_tls13: self.convert(Setting::TlsMinVersion, minimum_version).unwrap_or(false),
         };
         if !tls.enabled {
             // The others are kept for `show`, but nothing uses them.
-            return Tls { ca_file: None, cert_file: None, key_file: None, insecure_skip_verify: false, ..tls };
+            return Tls { enabled: false, ..Tls::default() };
         }
         match (&tls.cert_file, &tls.key_file) {
             (Some(_), None) => self.problem(Setting::TlsCertFile, "pipeops.tls.key_file is missing: both or neither"),
@@ -80,10 +85,25 @@ impl Builder<'_> {
         tls
     }
 
-    fn check_readable(&mut self, setting: Setting, path: Option<&Path>) {
+    pub(super) fn check_readable(&mut self, setting: Setting, path: Option<&Path>) {
         let Some(path) = path else { return };
         if let Err(error) = self.files.read(path) {
             self.problem(setting, format!("cannot read {}: {error}", path.display()));
         }
+    }
+}
+
+/// What a certificate can be for.
+fn server_name(text: &str) -> Result<String, String> {
+    let refused = || format!("{} is neither a host name nor an IP address", shown(text));
+    ServerName::try_from(text).map(|_| text.to_owned()).map_err(|_| refused())
+}
+
+/// Whether TLS 1.2 is too old.
+fn minimum_version(text: &str) -> Result<bool, String> {
+    match text {
+        "1.2" => Ok(false),
+        "1.3" => Ok(true),
+        _ => Err(format!("{} is not one of 1.2, 1.3", shown(text))),
     }
 }

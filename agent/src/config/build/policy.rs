@@ -68,7 +68,7 @@ impl Builder<'_> {
     }
 
     /// The items of a list, `None` if it is not set. What is wrong with one is noted at its place.
-    fn list<T>(&mut self, setting: Setting, convert: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+    pub(super) fn list<T>(&mut self, setting: Setting, convert: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let found = self.values.get(&setting)?;
         let written = self.lists.remove(&setting).filter(|_| matches!(found.source, Source::File { .. }));
         let items = written.unwrap_or_else(|| {

@@ -77,6 +77,34 @@ pub(crate) static KEYS: &[Key] = &[
     )
     .environment(&["PIPEOPS_TLS_INSECURE_SKIP_VERIFY"])
     .default("false"),
+    key(
+        Setting::TlsServerName,
+        "pipeops.tls.server_name",
+        Kind::Text,
+        "name that the control plane's certificate must be for; unset: the host of the URL",
+    )
+    .environment(&["PIPEOPS_TLS_SERVER_NAME"]),
+    key(Setting::TlsMinVersion, "pipeops.tls.min_version", Kind::Choice(&["1.2", "1.3"]), "oldest version of TLS to accept")
+        .environment(&["PIPEOPS_TLS_MIN_VERSION"])
+        .default("1.2"),
+    key(
+        Setting::HttpsProxy,
+        "proxy.https_proxy",
+        Kind::Proxy,
+        "proxy to a control plane with https or wss: http://[user:password@]host:port",
+    )
+    .environment(&["HTTPS_PROXY", "https_proxy"]),
+    key(Setting::HttpProxy, "proxy.http_proxy", Kind::Proxy, "the same for a control plane with http or ws")
+        .environment(&["HTTP_PROXY", "http_proxy"]),
+    key(
+        Setting::NoProxy,
+        "proxy.no_proxy",
+        Kind::List(".example.com,10.0.0.0/8"),
+        "hosts, domains, addresses and blocks that are reached without a proxy; *: all",
+    )
+    .environment(&["NO_PROXY", "no_proxy"]),
+    key(Setting::ProxyCaFile, "proxy.ca_file", Kind::Path, "certificates (PEM) to trust as well for a proxy whose URL is https")
+        .environment(&["PIPEOPS_PROXY_CA_FILE"]),
     key(Setting::ClusterName, "agent.cluster_name", Kind::Text, "name of this cluster")
         .environment(&["PIPEOPS_CLUSTER_NAME", "AGENT_CLUSTER_NAME"])
         .flag("--cluster-name")

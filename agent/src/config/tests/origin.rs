@@ -34,6 +34,7 @@ fn every_variable_and_flag_of_the_table_is_read() {
             Kind::Bytes { .. } => "2MiB",
             Kind::Choice(words) => words[0],
             Kind::Url => "https://other.example",
+            Kind::Proxy => "proxy.example:3128",
             Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
             Kind::Path => "/exists",
             Kind::List(example) => example,

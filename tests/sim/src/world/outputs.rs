@@ -14,7 +14,7 @@ impl World {
                     self.dials.push(self.now);
                     self.mix(attempt.number());
                     if self.network.down {
-                        let result = Err(Failure::Transport { text: "no route".into() });
+                        let result = Err(Failure::Transport { text: "no route".into(), hint: None });
                         self.schedule(2, Happening::DialAnswer { attempt, result });
                     } else if !self.network.black_hole {
                         let latency = self.latency();
