@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body as _;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use miniserde::json::{self, Object};
 use rustls::ClientConfig;
@@ -157,7 +157,25 @@ impl OwnClient {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, OwnError> {
-        tokio::time::timeout(LIMIT, self.exchange(token, method, path, body)).await.unwrap_or(Err(OwnError::Timeout))
+        self.request_with(token, method, path, &[], body).await
+    }
+
+    /// Asks for another protocol, on a connection of its own, as an exchange of the tunnel does. What the server answers instead is
+    /// read; where it agrees, the connection is dropped.
+    pub(crate) async fn ask_to_upgrade(&self, path: &str, headers: &[(HeaderName, HeaderValue)]) -> Result<Answer, OwnError> {
+        let token = self.token.read().map_err(OwnError::Token)?;
+        self.request_with(token.as_ref(), Method::GET, path, headers, None).await
+    }
+
+    async fn request_with(
+        &self,
+        token: Option<&Secret>,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, OwnError> {
+        tokio::time::timeout(LIMIT, self.exchange(token, method, path, headers, body)).await.unwrap_or(Err(OwnError::Timeout))
     }
 
     async fn exchange(
@@ -165,8 +183,10 @@ impl OwnClient {
         token: Option<&Secret>,
         method: Method,
         path: &str,
+        headers: &[(HeaderName, HeaderValue)],
         body: Option<Vec<u8>>,
     ) -> Result<Answer, OwnError> {
+        let upgrade = !headers.is_empty();
         let mut builder = Request::builder()
             .method(method)
             .uri(self.pool.path(path))
@@ -174,6 +194,9 @@ impl OwnClient {
             .header(ACCEPT, "application/json");
         if body.is_some() {
             builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in headers {
+            builder = builder.header(name, value);
         }
         if let Some(token) = token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| OwnError::Invalid)?;
@@ -183,9 +206,12 @@ impl OwnClient {
         let body = Bytes::from(body.unwrap_or_default());
         let request = builder.body(OwnBody::own(body)).map_err(|_| OwnError::Invalid)?;
         // An idle connection may have been closed a moment ago; these requests are few, so each gets a fresh look.
-        let mut lease = self.pool.lease().await.map_err(OwnError::Request)?;
+        let mut lease = if upgrade { self.pool.connect().await } else { self.pool.lease().await }.map_err(OwnError::Request)?;
         let response = lease.send(request).await.map_err(OwnError::Request)?;
         let status = response.status().as_u16();
+        if status == 101 {
+            return Ok(Answer { status, body: Vec::new() });
+        }
         let mut incoming = response.into_body();
         let mut body = Vec::new();
         loop {

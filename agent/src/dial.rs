@@ -90,12 +90,18 @@ impl Dialler {
         peer: Peer,
         socket: Socket,
     ) -> Result<Link, Failure> {
+        let request = self.request(route, path)?;
+        let upgraded = Link::upgrade(attempt, socket, request).await;
+        upgraded.map(|(link, _)| link).map_err(|error| upgrade_failure(error, peer))
+    }
+
+    /// The request for the upgrade, with the token.
+    pub(crate) fn request(&self, route: &Route, path: &str) -> Result<Request<()>, Failure> {
         let token = match &self.token {
             TokenSource::Value(token) => token.clone(),
             TokenSource::File(path) => read_token(&crate::config::Disk, path).map_err(|error| token_failure(&error))?,
         };
-        let request = request(&route.plane, path, &token)?;
-        Link::upgrade(attempt, socket, request).await.map_err(|error| upgrade_failure(error, peer))
+        request(&route.plane, path, &token)
     }
 
     fn controller_path(&self) -> String {
@@ -181,7 +187,8 @@ pub(crate) fn route_failure(error: &RouteError, peer: Peer) -> Failure {
     transport(error.to_string(), Some(error.hint(peer)))
 }
 
-fn upgrade_failure(error: UpgradeError, peer: Peer) -> Failure {
+/// The failure of the upgrade itself.
+pub(crate) fn upgrade_failure(error: UpgradeError, peer: Peer) -> Failure {
     const NOT_A_PLANE: &str = "this is not a control plane, or a proxy stands before it: check PIPEOPS_API_URL";
     match error {
         UpgradeError::Handshake(tungstenite::Error::Http(response)) => {

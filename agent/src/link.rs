@@ -17,7 +17,7 @@ use pipeops_agent_core::session::{Attempt, Beat, Failure};
 use pipeops_agent_core::wire::Piece;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::handshake::HandshakeError;
-use tungstenite::handshake::client::{ClientHandshake, Request};
+use tungstenite::handshake::client::{ClientHandshake, Request, Response};
 use tungstenite::protocol::{WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
@@ -65,11 +65,15 @@ pub(crate) enum Turn {
 }
 
 impl Link {
-    /// Upgrades `socket`.
+    /// Upgrades `socket`, and gives the head of the answer as well.
     ///
     /// # Errors
     /// What the server answered instead, or why there was no answer.
-    pub(crate) async fn upgrade(attempt: Attempt, mut socket: Socket, request: Request) -> Result<Self, UpgradeError> {
+    pub(crate) async fn upgrade(
+        attempt: Attempt,
+        mut socket: Socket,
+        request: Request,
+    ) -> Result<(Self, Response), UpgradeError> {
         let config = WebSocketConfig::default()
             .read_buffer_size(4 * 1024)
             .write_buffer_size(4 * 1024)
@@ -78,9 +82,9 @@ impl Link {
             .max_frame_size(Some(MAX_MESSAGE));
         let mut landing = vec![0; READ].into_boxed_slice();
         let mut middle = ClientHandshake::start(Pipe::default(), request, Some(config)).map_err(UpgradeError::Handshake)?;
-        let websocket = loop {
+        let (websocket, response) = loop {
             middle = match middle.handshake() {
-                Ok((websocket, _)) => break websocket,
+                Ok(upgraded) => break upgraded,
                 Err(HandshakeError::Failure(error)) => return Err(UpgradeError::Handshake(error)),
                 Err(HandshakeError::Interrupted(middle)) => middle,
             };
@@ -99,7 +103,8 @@ impl Link {
                 return Err(UpgradeError::Io(io::ErrorKind::UnexpectedEof.into()));
             }
         };
-        Ok(Self { attempt, socket, websocket, landing, written: 0, total: 0, unflushed: false, beats: VecDeque::new() })
+        let beats = VecDeque::new();
+        Ok((Self { attempt, socket, websocket, landing, written: 0, total: 0, unflushed: false, beats }, response))
     }
 
     /// The address that this end has.

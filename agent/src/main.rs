@@ -8,6 +8,7 @@ mod cluster;
 mod config;
 mod connect;
 mod dial;
+mod doctor;
 mod driver;
 mod explain;
 mod facts;
@@ -32,7 +33,7 @@ mod upstream;
 mod version;
 mod yaml;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, UsageError};
@@ -55,6 +56,14 @@ fn main() -> ExitCode {
             Command::Help(words) => print(&arguments::help(words)),
             Command::Version => print(&version::line()),
             Command::ExplainPolicy => explain_policy(&arguments),
+            Command::Doctor => {
+                // Where nobody reads there is nobody to tell; the exit code still says how it went.
+                let mut out = |lines: &str| {
+                    print(lines);
+                };
+                let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+                ExitCode::from(doctor::run(&arguments, FEATURES, &mut out, colour))
+            }
             Command::Run => run(&arguments),
         },
     }

@@ -160,7 +160,7 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
     Ok(())
 }
 
-fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, StartError> {
+pub(crate) fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, StartError> {
     let selection = Selection {
         kubeconfig: &config.kubernetes.kubeconfig,
         in_cluster: config.kubernetes.in_cluster,
@@ -183,7 +183,7 @@ fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, StartError> {
 }
 
 /// In a cluster the Go agent's objects, elsewhere a file.
-fn store(config: &Config, access: Option<&ClusterAccess>, cluster: Option<&Cluster>) -> Store {
+pub(crate) fn store(config: &Config, access: Option<&ClusterAccess>, cluster: Option<&Cluster>) -> Store {
     match (access, cluster) {
         (Some(access), Some(cluster)) if access.source == Source::InCluster => Store::Objects(Objects {
             client: cluster.own.clone(),

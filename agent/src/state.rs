@@ -138,6 +138,19 @@ impl Store {
         }
     }
 
+    /// Does what reading and writing do and leaves everything as it was. Whether all of it can be kept: an agent does without the
+    /// Secret where it must.
+    pub(crate) async fn rehearse(&self) -> Result<bool, StateError> {
+        match self {
+            Self::Objects(objects) => objects.rehearse().await,
+            Self::File(path) => {
+                let path = path.clone();
+                let rehearsal = tokio::task::spawn_blocking(move || file::rehearse(&path));
+                rehearsal.await.unwrap_or_else(|error| Err(StateError::File(io::Error::other(error)))).map(|()| true)
+            }
+        }
+    }
+
     /// Writes what it is told, the newest only, until that worked. Ends when nobody can tell it anything any more.
     pub(crate) async fn keep(self, mut newest: watch::Receiver<Saved>) {
         while newest.changed().await.is_ok() {

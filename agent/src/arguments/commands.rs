@@ -5,6 +5,8 @@
 pub(crate) enum Command {
     Run,
     Version,
+    /// Look at everything that the agent depends on.
+    Doctor,
     /// Say what the policy makes of a request.
     ExplainPolicy,
     /// Print help about the command of these words, or the group of commands that they begin; empty: about all.
@@ -49,6 +51,28 @@ pub(crate) static COMMANDS: &[CommandRow] = &[
         description: "Joins the cluster to the control plane and stays until it is stopped by a signal.\n",
         settings: Some(""),
         exit_codes: "0 stopped by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else",
+    },
+    CommandRow {
+        command: Command::Doctor,
+        words: "doctor",
+        operands: &[],
+        switches: &[
+            Switch { name: "--json", meaning: "print one JSON object, at the end" },
+            Switch { name: "--slow", meaning: "find out too how long a quiet connection lasts; takes minutes" },
+        ],
+        meaning: "find out what is wrong, and what mends it",
+        description: "\
+Looks at all that the agent depends on, and says what is wrong and what mends it: configuration, clock,
+the way to the control plane, the token, the Kubernetes API, rights, state, monitoring, the machine.
+
+One line for each check: PASS, INFO (worth knowing), WARN (the agent works, but), FAIL, or SKIP
+(pointless after an earlier failure). Lines with -> say what to do. Takes at most a minute.
+
+Reads the configuration as run does; run it as the user and with the variables of the agent. It
+registers nothing, changes nothing, and may run beside a running agent.
+",
+        settings: Some(""),
+        exit_codes: "0 nothing failed, 1 something failed, 64 wrong usage, 78 wrong configuration",
     },
     CommandRow {
         command: Command::ExplainPolicy,

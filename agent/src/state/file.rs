@@ -47,6 +47,25 @@ pub(super) fn write(path: &Path, saved: &Saved) -> Result<(), StateError> {
     replace(path, text.as_bytes()).map_err(StateError::File)
 }
 
+/// Reads the state, and writes and removes another file as large as a state ever gets, with whatever folders that takes.
+pub(super) fn rehearse(path: &Path) -> Result<(), StateError> {
+    const SIZE: usize = 64 * 1024;
+    read(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let fresh: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    let probe = folder.join("doctor.probe");
+    let written = replace(&probe, &vec![0; SIZE]).and_then(|()| fs::remove_file(&probe));
+    if written.is_err() {
+        // Half of it may be there. Where even that cannot be removed, the error says enough.
+        let _ = fs::remove_file(probe.with_extension("new"));
+    }
+    for folder in fresh {
+        // Only where nobody put something into it in the meantime.
+        let _ = fs::remove_dir(folder);
+    }
+    written.map_err(StateError::File)
+}
+
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
@@ -79,6 +98,20 @@ mod tests {
         assert_eq!(read(&path).unwrap(), saved);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!path.with_extension("new").exists());
+    }
+
+    #[test]
+    fn a_rehearsal_leaves_nothing_behind() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("deep/deeper/state.json");
+        rehearse(&path).unwrap();
+        assert_eq!(fs::read_dir(top.path()).unwrap().count(), 0, "folders stay only where they were");
+        write(&path, &Saved::default()).unwrap();
+        rehearse(&path).unwrap();
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "the state and nothing else");
+        fs::write(&path, "{").unwrap();
+        assert!(matches!(rehearse(&path), Err(StateError::Content)));
+        assert!(matches!(rehearse(&path.join("below/state.json")), Err(StateError::File(_))), "a file is no folder");
     }
 
     #[test]

@@ -90,6 +90,30 @@ impl Objects {
         Ok(())
     }
 
+    /// Writes both as they are and has nothing of it kept. Whether the Secret may be written too.
+    pub(super) async fn rehearse(&self) -> Result<bool, StateError> {
+        self.rehearse_one(&self.configmap()).await?;
+        match self.rehearse_one(&self.secret()).await {
+            Ok(()) => Ok(true),
+            Err(StateError::Status(403)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rehearse_one(&self, shape: &Shape<'_>) -> Result<(), StateError> {
+        let (method, path, object) = match self.get(shape).await? {
+            None => (Method::POST, self.path(shape), self.fresh(shape, &[])),
+            Some(object) => (Method::PUT, format!("{}/{}", self.path(shape), shape.name), object),
+        };
+        let body = json::to_string(&object).into_bytes();
+        let answer = self.client.request(method, &format!("{path}?dryRun=All"), Some(body)).await.map_err(StateError::Request)?;
+        match answer.status {
+            // Somebody writes at the same time: so can the agent.
+            200 | 201 | 409 => Ok(()),
+            status => Err(StateError::Status(status)),
+        }
+    }
+
     fn path(&self, shape: &Shape<'_>) -> String {
         format!("/api/v1/namespaces/{}/{}", self.namespace, shape.resource)
     }
@@ -253,6 +277,23 @@ mod tests {
             kube.clear_requests();
             objects.write(&saved()).await.unwrap();
             assert!(kube.requests().iter().all(|request| request.method == "GET"), "nothing changed, nothing written");
+        });
+    }
+
+    #[test]
+    fn a_rehearsal_writes_nothing_and_finds_what_is_forbidden() {
+        with_kube(Token::admin("t", "agent"), async |kube, objects| {
+            assert!(objects.rehearse().await.unwrap());
+            assert!(kube.get("configmaps", "default", "state").is_none() && kube.get("secrets", "default", "secrets").is_none());
+            objects.write(&saved()).await.unwrap();
+            let before = kube.version();
+            assert!(objects.rehearse().await.unwrap());
+            assert_eq!(kube.version(), before);
+            let elsewhere = Objects { namespace: "nowhere".into(), ..objects };
+            assert!(matches!(elsewhere.rehearse().await, Err(StateError::Status(404))));
+        });
+        with_kube(Token::read_only("t", "agent"), async |_, objects| {
+            assert!(matches!(objects.rehearse().await, Err(StateError::Status(403))));
         });
     }
 

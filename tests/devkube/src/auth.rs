@@ -32,10 +32,11 @@ pub(crate) fn groups(token: &Token) -> Vec<String> {
 }
 
 pub(crate) fn may(rights: Rights, attempt: Attempt<'_>) -> bool {
+    let own_question = attempt.resource.starts_with("selfsubject") && attempt.verb == "create";
     match rights {
         Rights::Admin => true,
+        Rights::Nothing => own_question,
         Rights::ReadOnly => {
-            let own_question = attempt.resource.starts_with("selfsubject") && attempt.verb == "create";
             let secret = attempt.group.is_empty() && attempt.resource.split('/').next() == Some("secrets");
             let everything = attempt.resource == "*" || attempt.group == "*";
             let reaching = attempt.group.is_empty() && REACHING.contains(&attempt.resource);
@@ -81,12 +82,9 @@ pub(crate) fn rules(rights: Rights) -> (Value, Value) {
     let paths = |verbs: &[&str]| json!([{"verbs": verbs, "nonResourceURLs": ["*"]}]);
     match rights {
         Rights::Admin => (json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]), paths(&["*"])),
+        Rights::Nothing => (json!([own_questions()]), paths(&["get"])),
         Rights::ReadOnly => {
-            let mut rules = vec![json!({
-                "verbs": ["create"],
-                "apiGroups": ["authentication.k8s.io", "authorization.k8s.io"],
-                "resources": ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-            })];
+            let mut rules = vec![own_questions()];
             let mut by_group: Vec<(&str, Vec<&str>)> = Vec::new();
             for resource in crate::resources::RESOURCES {
                 if resource.access == Access::Review || resource.is("", "secrets") {
@@ -108,6 +106,14 @@ pub(crate) fn rules(rights: Rights) -> (Value, Value) {
             (rules.into(), paths(&["get"]))
         }
     }
+}
+
+fn own_questions() -> Value {
+    json!({
+        "verbs": ["create"],
+        "apiGroups": ["authentication.k8s.io", "authorization.k8s.io"],
+        "resources": ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    })
 }
 
 #[cfg(test)]

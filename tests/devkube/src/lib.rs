@@ -5,7 +5,7 @@
 //! every request as it came, make a path hang, cut or slow down, drop the watch history.
 //!
 //! It is for tests and demonstrations. It has no persistence, no controllers, no scheduler, no admission, and its
-//! two rights (everything, or reading without secrets) stand in for RBAC.
+//! three rights (everything, reading without secrets, nothing) stand in for RBAC.
 //!
 //! ```no_run
 //! # async fn demo() -> std::io::Result<()> {

@@ -17,6 +17,8 @@ pub enum Rights {
     Admin,
     /// `get`, `list` and `watch` of everything but secrets, and nothing inside pods.
     ReadOnly,
+    /// Nothing but to ask about itself, which is open to everybody who is known.
+    Nothing,
 }
 
 /// One bearer token and who it stands for.
@@ -35,6 +37,10 @@ impl Token {
 
     pub fn read_only(token: impl Into<String>, user: impl Into<String>) -> Token {
         Token { token: token.into(), user: user.into(), groups: vec!["devkube:viewers".into()], rights: Rights::ReadOnly }
+    }
+
+    pub fn powerless(token: impl Into<String>, user: impl Into<String>) -> Token {
+        Token { token: token.into(), user: user.into(), groups: Vec::new(), rights: Rights::Nothing }
     }
 }
 

@@ -55,7 +55,7 @@ fn access(rights: Option<Rights>, spec: &Value) -> Result<Value, Refusal> {
     };
     let reason = match (allowed, rights) {
         (true, Some(Rights::Admin)) => "devkube: the token may do everything",
-        (true, Some(Rights::ReadOnly) | None) => "devkube: the token may read",
+        (true, Some(Rights::ReadOnly | Rights::Nothing) | None) => "devkube: the token may read",
         (false, _) => "",
     };
     Ok(json!({"allowed": allowed, "reason": reason}))

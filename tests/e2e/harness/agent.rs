@@ -54,7 +54,7 @@ impl<'bed> Launch<'bed> {
         self
     }
 
-    /// Adds an argument after `run --config FILE`.
+    /// Adds an argument after the command and `--config FILE`.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
@@ -70,6 +70,16 @@ impl<'bed> Launch<'bed> {
     /// Writes the configuration file and runs the binary.
     #[must_use]
     pub fn start(self) -> Agent {
+        Agent::spawn(self.command("run"))
+    }
+
+    /// Writes the configuration file, runs another command of the binary, and waits until it has ended.
+    #[must_use]
+    pub fn output(self, command: &str) -> std::process::Output {
+        self.command(command).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn command(self, word: &str) -> Command {
         let path = self.bed.folder().join("agent.yaml");
         // JSON is YAML.
         std::fs::write(&path, format!("{:#}\n", Value::Object(self.config))).unwrap();
@@ -77,12 +87,12 @@ impl<'bed> Launch<'bed> {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .arg("run")
+            .arg(word)
             .arg("--config")
             .arg(path)
             .args(self.arguments)
             .envs(self.environment);
-        Agent::spawn(command)
+        command
     }
 
     /// The same, until the plane counts this run as online. A connection of a run before does not count.
