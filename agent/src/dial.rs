@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tungstenite::http::{HeaderValue, Request, Uri};
 
 use crate::clock::wall_millis;
-use crate::config::{ApiUrl, Config, TokenError, TokenSource, read_token};
+use crate::config::{ApiUrl, Config, TokenError, TokenSource};
 use crate::connect::{ConnectError, Remote};
 use crate::link::{Link, UpgradeError};
 use crate::secret::Secret;
@@ -51,10 +51,7 @@ impl Dialler {
     }
 
     async fn attempt(self, attempt: Attempt, endpoint: Endpoint) -> Result<Link, Failure> {
-        let token = match &self.token {
-            TokenSource::Value(token) => token.clone(),
-            TokenSource::File(path) => read_token(&crate::config::Disk, path).map_err(|error| token_failure(&error))?,
-        };
+        let token = self.token.read(&crate::config::Disk).map_err(|error| token_failure(&error))?;
         let (url, path) = match &endpoint {
             Endpoint::Controller => (self.api_url.clone(), self.controller_path()),
             Endpoint::Gateway { url, cluster_uuid } => {

@@ -8,6 +8,7 @@ use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
 use crate::cluster::{OwnClient, Told};
+use crate::config::{Disk, TokenSource};
 use crate::identity;
 
 /// How often facts are looked up again when all are known, and when something is missing.
@@ -55,10 +56,15 @@ fn operating_system() -> Option<String> {
 
 /// Looks facts of the cluster up for as long as somebody listens, and sends them whenever there is something new.
 ///
-/// `renews` says that the token for the plane is the agent's own, which kubelet renews: it is read again each time.
-pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sender: mpsc::Sender<Facts>) {
+/// The token for the plane is looked up again each time: the one that the operator gives may stand in a file, and kubelet renews the
+/// agent's own. Where it cannot be read the last one stays.
+pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<TokenSource>, sender: mpsc::Sender<Facts>) {
     loop {
-        if let Some(token) = client.token().filter(|_| renews) {
+        let token = match &given {
+            Some(source) => source.read(&Disk).ok(),
+            None => client.token(),
+        };
+        if let Some(token) = token {
             facts.service_token = Some(ServiceToken(token.expose().to_owned()));
         }
         if let Some(version) = version(&client).await {

@@ -33,6 +33,7 @@ pub(crate) enum Setting {
     InCluster,
     Namespace,
     ServiceToken,
+    ServiceTokenFile,
     CaCertData,
     LogLevel,
     LogFormat,

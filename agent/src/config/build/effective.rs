@@ -4,6 +4,7 @@ use crate::config::Effective;
 use crate::config::collect::Collected;
 use crate::config::keys::{KEYS, Key, Kind};
 use crate::config::source::Source;
+use crate::config::token::looks_like_token;
 use crate::logger::mask;
 use crate::secret::MASK;
 
@@ -11,13 +12,15 @@ use crate::secret::MASK;
 pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
     let row = |key: &'static Key| {
         if key.kind == Kind::Labels {
-            let labels: Vec<String> = collected.file.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let labels: Vec<String> =
+                collected.file.labels.iter().map(|(name, value)| mask(&format!("{name}={value}")).into_owned()).collect();
             let source = collected.file.labels_source.clone().unwrap_or(Source::Default);
             return Effective { key, text: (!labels.is_empty()).then(|| labels.join(",")), source };
         }
         let found = collected.values.get(&key.setting);
         let text = match key.kind {
             Kind::Secret => found.map(|_| MASK.to_owned()),
+            Kind::Path if found.is_some_and(|found| looks_like_token(key.setting, &found.text)) => Some(MASK.to_owned()),
             Kind::Text
             | Kind::Url
             | Kind::Path
