@@ -2,9 +2,12 @@
 
 mod bad;
 mod credentials;
+mod edges;
+mod fuzz;
 mod origin;
 mod policy;
 mod readme;
+mod schema;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};

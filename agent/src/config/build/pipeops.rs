@@ -11,7 +11,7 @@ use crate::config::{Pipeops, Tls};
 
 impl Builder<'_> {
     pub(super) fn pipeops(&mut self) -> Option<Pipeops> {
-        let api_url = self.convert(Setting::ApiUrl, |text| api_url(text));
+        let api_url = self.convert(Setting::ApiUrl, api_url);
         if api_url.is_none() {
             self.require(Setting::ApiUrl);
         }

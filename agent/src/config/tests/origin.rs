@@ -25,7 +25,7 @@ fn flag_beats_environment_beats_file_beats_default() {
 }
 
 /// A value that is not the default, as one writes it.
-fn another_value(key: &Key) -> &'static str {
+pub(super) fn another_value(key: &Key) -> &'static str {
     match key.kind {
         Kind::Boolean if key.default == Some("true") => "false",
         Kind::Boolean => "true",
@@ -64,7 +64,7 @@ fn world_for(key: &Key) -> World {
 }
 
 /// The file that sets a setting and nothing else.
-fn file_with(key: &Key, value: &str) -> String {
+pub(super) fn file_with(key: &Key, value: &str) -> String {
     let (section, name) = key.path.rsplit_once('.').unwrap();
     let closing = "}".repeat(section.matches('.').count() + 1);
     let value = if key.kind == Kind::Labels { format!("{{a: {value}}}") } else { format!("\"{value}\"") };
