@@ -188,7 +188,7 @@ fn files_that_are_no_configuration() {
         (b"agent:\n  port: 9\n port: 9\n", "3:2: a key is expected here, with the indentation of the keys above"),
         (
             b"pipeops:\n  api_url: https://a: b\n",
-            "2:22: \"key: value\" is not possible here; put the text in quotes if it holds a colon",
+            "2:21: \"key: value\" is not possible here; put the text in quotes if it holds a colon",
         ),
         (b"[agent]\nport = 9\n", "2:1: this is not valid YAML"),
     ];
