@@ -1,19 +1,22 @@
 //! What is known of the cluster and the machine. What cannot be found out is left out.
 
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
 use crate::cluster::{OwnClient, Told};
-use crate::config::{Disk, TokenSource};
+use crate::config::{Disk, TokenSource, read_token};
 use crate::identity;
 
 /// How often facts are looked up again when all are known, and when something is missing.
 const REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(20);
+/// How often the file of a token is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the region is said to be when nobody knows it.
 const UNKNOWN_REGION: &str = "agent-managed";
@@ -82,7 +85,24 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<Tok
             }
         }
         client.prune();
-        tokio::time::sleep(if facts.kubernetes_version.is_some() { REFRESH } else { RETRY }).await;
+        let wait = if facts.kubernetes_version.is_some() { REFRESH } else { RETRY };
+        // A file is looked at in between: whoever replaces a token does so because the old one is about to end.
+        match &given {
+            Some(TokenSource::File(path)) => wait_or_change(wait, path, facts.service_token.as_ref()).await,
+            Some(TokenSource::Value(_)) | None => tokio::time::sleep(wait).await,
+        }
+    }
+}
+
+/// Waits, but no longer than until the file holds another token.
+async fn wait_or_change(wait: Duration, path: &Path, known: Option<&ServiceToken>) {
+    let end = Instant::now() + wait;
+    while Instant::now() < end {
+        tokio::time::sleep(LOOK).await;
+        let changed = read_token(&Disk, path).is_ok_and(|token| known.is_none_or(|known| known.0 != token.expose()));
+        if changed {
+            return;
+        }
     }
 }
 

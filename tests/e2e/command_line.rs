@@ -1,6 +1,6 @@
 //! What a person sees who asks the binary itself: checks of the configuration, versions, completions, the manual page.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::io::Write as _;
 use std::path::Path;

@@ -125,7 +125,7 @@ fn check(world: &World, words: &[std::ffi::OsString], case: usize) -> bool {
     };
     let (texts, valid) = match Config::load(&arguments, world, world, FULL) {
         Ok((config, warnings)) => {
-            assert!(case % 16 != 0 || !format!("{config:?}").contains("CANARY") || !in_place(world), "case {case}");
+            assert!(!case.is_multiple_of(16) || !format!("{config:?}").contains("CANARY") || !in_place(world), "case {case}");
             (warnings.to_string(), true)
         }
         Err(error) => {

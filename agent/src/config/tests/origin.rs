@@ -46,13 +46,10 @@ pub(super) fn another_value(key: &Key) -> &'static str {
 /// set it already.
 fn world_for(key: &Key) -> World {
     let mut world = world_with_required().file("/exists", "abc");
-    let beside = match key.setting {
-        Setting::TlsCertFile => Some("PIPEOPS_TLS_KEY_FILE"),
-        Setting::TlsKeyFile => Some("PIPEOPS_TLS_CERT_FILE"),
-        _ => None,
-    };
-    if let Some(name) = beside {
-        world = world.set(name, "/exists");
+    for (one, other) in [(Setting::TlsCertFile, "PIPEOPS_TLS_KEY_FILE"), (Setting::TlsKeyFile, "PIPEOPS_TLS_CERT_FILE")] {
+        if key.setting == one {
+            world = world.set(other, "/exists");
+        }
     }
     if key.setting == Setting::TokenFile {
         world.variables.remove("PIPEOPS_TOKEN");
@@ -76,11 +73,8 @@ fn b61_every_setting_takes_effect_from_every_source_it_has() {
     for key in KEYS {
         let value = another_value(key);
         assert_ne!(key.default, Some(value), "{}", key.path);
-        let shown = match key.kind {
-            Kind::Secret => "***",
-            Kind::Labels => "a=word",
-            _ => value,
-        };
+        let shown = [(Kind::Secret, "***"), (Kind::Labels, "a=word")].into_iter().find(|(kind, _)| *kind == key.kind);
+        let shown = shown.map_or(value, |(_, shown)| shown);
         let check = |world: &World, words: &[&str]| {
             let (config, _) = load(world, words).unwrap_or_else(|error| panic!("{} {words:?}: {error}", key.path));
             assert_eq!(config.effective()[key.setting as usize].text.as_deref(), Some(shown), "{}", key.path);
