@@ -206,7 +206,7 @@ impl Builder<'_> {
     /// Warns where other users of this machine can read a file that holds a token.
     fn check_private(&mut self, setting: Setting, path: &Path) {
         if !self.in_pod && self.files.mode(path).is_ok_and(|mode| mode & 0o077 != 0) {
-            let message = format!("{} can be read by other users: use mode 0600", path.display());
+            let message = format!("other users can read {}: use mode 0600", path.display());
             self.warning(setting, &message);
         }
     }

@@ -12,7 +12,7 @@ pub(crate) trait Environment {
     /// The value of a variable, `None` if it is not set.
     fn get(&self, name: &str) -> Option<OsString>;
 
-    /// The names of the variables that are set and begin so.
+    /// The names of the variables that are set and begin so, in no order.
     fn names(&self, prefix: &str) -> Vec<String>;
 
     /// The value of a variable that is set, not empty and UTF-8.
@@ -44,7 +44,6 @@ impl Environment for ProcessEnvironment {
     fn names(&self, prefix: &str) -> Vec<String> {
         let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
         names.retain(|name| name.starts_with(prefix));
-        names.sort_unstable();
         names
     }
 }

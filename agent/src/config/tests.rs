@@ -187,7 +187,7 @@ fn warnings_about_what_is_risky() {
     world.variables.remove("PIPEOPS_TOKEN");
     assert_eq!(
         warnings(load(&world, &[])),
-        ["environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: /t can be read by other users: use mode 0600"]
+        ["environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: other users can read /t: use mode 0600"]
     );
     let world = world.file("/t", "canary\n");
     assert_eq!(load(&world, &[]).unwrap().0.pipeops.token, TokenSource::File("/t".into()));

@@ -71,8 +71,8 @@ fn a_path_in_the_file_is_beside_the_file() {
 fn files_with_a_token_that_others_can_read_deserve_a_warning() {
     let world = without_token().file_with_mode(FILE, "pipeops: {token: canary}\nkubernetes: {service_token: canary}\n", 0o644);
     let expected = [
-        "/c.yaml:1:18: pipeops.token: /c.yaml can be read by other users: use mode 0600",
-        "/c.yaml:2:29: kubernetes.service_token: /c.yaml can be read by other users: use mode 0600",
+        "/c.yaml:1:18: pipeops.token: other users can read /c.yaml: use mode 0600",
+        "/c.yaml:2:29: kubernetes.service_token: other users can read /c.yaml: use mode 0600",
     ];
     assert_eq!(warnings(load(&world, &["--config", FILE])), expected);
     let harmless = world_with_required().file_with_mode(FILE, "agent: {port: 9}", 0o644);

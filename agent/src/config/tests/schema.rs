@@ -204,6 +204,8 @@ fn the_schema_agrees_with_the_loader() {
         "timeouts: {shutdown: 0s, registration: 1h0m0s, websocket_ping: 1.5s}",
         "limits: {buffer_bytes: 8MiB}",
         "limits: {buffer_bytes: 16 MiB}",
+        "limits: {buffer_bytes: 1GiB}",
+        "limits: {buffer_bytes: 64 MB}",
         "policy: {verbs: [get, list], namespaces: 'a,b', deny_paths: []}",
         "gateway: {anything: [at, all]}\ntunnels: 7\n",
         "agent: {debug: true}",
