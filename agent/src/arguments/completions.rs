@@ -3,8 +3,6 @@
 //! The three have one shape: what stands before the cursor is reduced to the words of the command, then a table says what can
 //! follow. Nothing is asked of the agent while completing.
 
-use core::fmt::Write as _;
-
 use crate::arguments::commands::{self, COMMANDS, CommandRow};
 use crate::arguments::{Arguments, UsageError};
 use crate::config::{KEYS, Kind};
@@ -109,24 +107,23 @@ _pipeops_agent() {
 
 fn bash() -> String {
     let mut text = String::from(BASH_HEAD);
-    // Writing to a String cannot fail.
     for (flag, value) in flags_with_value() {
         let reply = match value {
             Value::File => "compopt -o filenames 2> /dev/null; COMPREPLY=($(compgen -f -- \"$current\"))".to_owned(),
             Value::Words(words) => format!("COMPREPLY=($(compgen -W '{}' -- \"$current\"))", words.join(" ")),
             Value::Text => ":".to_owned(),
         };
-        let _ = writeln!(text, "        {flag}) {reply}; return ;;");
+        push_all(&mut text, &["        ", flag, ") ", &reply, "; return ;;\n"]);
     }
     text.push_str("    esac\n    for ((index = 1; index < COMP_CWORD; index++)); do\n        word=${COMP_WORDS[index]}\n");
     text.push_str("        case $word in\n");
-    let _ =
-        writeln!(text, "            {}) [ \"${{COMP_WORDS[index+1]}}\" = '=' ] && ((index++)); ((index++)) ;;", with_values("|"));
+    let skip = ") [ \"${COMP_WORDS[index+1]}\" = '=' ] && ((index++)); ((index++)) ;;\n";
+    push_all(&mut text, &["            ", &with_values("|"), skip]);
     text.push_str("            -*) ;;\n            *) place=\"${place:+$place }$word\" ;;\n        esac\n    done\n    word=\n");
     text.push_str("    case $place in\n");
     for (place, next, row) in places() {
         let words = next.into_iter().chain(flags(row)).collect::<Vec<_>>().join(" ");
-        let _ = writeln!(text, "        '{place}') word='{words}' ;;");
+        push_all(&mut text, &["        '", &place, "') word='", &words, "' ;;\n"]);
     }
     text.push_str(
         "    esac\n    case $current in\n        -*) ;;\n        *) word=\" $word\"; word=${word%% --*} ;;\n    esac\n",
@@ -144,17 +141,17 @@ fn zsh() -> String {
             Value::Words(words) => format!("compadd -- {}", words.join(" ")),
             Value::Text => ":".to_owned(),
         };
-        let _ = writeln!(text, "        {flag}) {reply}; return ;;");
+        push_all(&mut text, &["        ", flag, ") ", &reply, "; return ;;\n"]);
     }
     text.push_str("    esac\n    for ((index = 2; index < CURRENT; index++)); do\n        word=${words[index]}\n");
     text.push_str("        case $word in\n");
-    let _ = writeln!(text, "            {}) ((index++)) ;;", with_values("|"));
+    push_all(&mut text, &["            ", &with_values("|"), ") ((index++)) ;;\n"]);
     text.push_str("            -*) ;;\n            *) place=\"${place:+$place }$word\" ;;\n        esac\n    done\n");
     text.push_str("    case \"$place;${words[CURRENT]}\" in\n");
     for (place, next, row) in places() {
-        let _ = writeln!(text, "        '{place};-'*) compadd -- {} ;;", flags(row).join(" "));
+        push_all(&mut text, &["        '", &place, ";-'*) compadd -- ", &flags(row).join(" "), " ;;\n"]);
         if !next.is_empty() {
-            let _ = writeln!(text, "        '{place};'*) compadd -- {} ;;", next.join(" "));
+            push_all(&mut text, &["        '", &place, ";'*) compadd -- ", &next.join(" "), " ;;\n"]);
         }
     }
     text.push_str("    esac\n}\nif [ \"$funcstack[1]\" = _pipeops-agent ]; then\n    _pipeops_agent\nelse\n");
@@ -167,8 +164,10 @@ fn fish() -> String {
     text.push_str(
         "    set -l skip 1\n    for word in $words\n        if test $skip = 1\n            set skip 0\n            continue\n",
     );
-    let _ =
-        writeln!(text, "        end\n        switch $word\n            case {}\n                set skip 1", with_values(" "));
+    push_all(
+        &mut text,
+        &["        end\n        switch $word\n            case ", &with_values(" "), "\n                set skip 1\n"],
+    );
     text.push_str("            case '-*'\n            case '*'\n                set -a place $word\n        end\n    end\n");
     text.push_str("    test \"$place\" = \"$argv\"\nend\ncomplete -c pipeops-agent -f\n");
     for (flag, value) in flags_with_value() {
@@ -178,23 +177,30 @@ fn fish() -> String {
             Value::Words(words) => format!("-x -a '{}'", words.join(" ")),
             Value::Text => "-x".to_owned(),
         };
-        let _ = writeln!(text, "complete -c pipeops-agent -l {name} {reply}");
+        push_all(&mut text, &["complete -c pipeops-agent -l ", name, " ", &reply, "\n"]);
     }
     for (place, next, row) in places() {
         let condition = format!("-n '__pipeops_agent_place {place}'");
         if !next.is_empty() {
-            let _ = writeln!(text, "complete -c pipeops-agent {condition} -a '{}'", next.join(" "));
+            push_all(&mut text, &["complete -c pipeops-agent ", &condition, " -a '", &next.join(" "), "'\n"]);
         }
         for switch in row.iter().flat_map(|row| row.switches) {
             let name = switch.name.trim_start_matches('-');
-            let _ = writeln!(text, "complete -c pipeops-agent {condition} -l {name} -d '{}'", switch.meaning);
+            push_all(&mut text, &["complete -c pipeops-agent ", &condition, " -l ", name, " -d '", switch.meaning, "'\n"]);
         }
     }
     for key in KEYS.iter().filter(|key| key.kind == Kind::Boolean) {
         if let Some(flag) = key.flag {
-            let _ = writeln!(text, "complete -c pipeops-agent -l {}", flag.trim_start_matches('-'));
+            push_all(&mut text, &["complete -c pipeops-agent -l ", flag.trim_start_matches('-'), "\n"]);
         }
     }
     text.push_str("complete -c pipeops-agent -s h -l help\n");
     text
+}
+
+/// Appends pieces; what formatting would do in several times the code.
+pub(super) fn push_all(text: &mut String, pieces: &[&str]) {
+    for piece in pieces {
+        text.push_str(piece);
+    }
 }

@@ -1,8 +1,7 @@
 //! The manual page, made from the tables of commands and settings.
 
-use core::fmt::Write as _;
-
 use crate::arguments::commands::{COMMANDS, CommandRow, EXIT_CODES};
+use crate::arguments::completions::push_all;
 use crate::arguments::help::{details, flag_rows};
 use crate::config::KEYS;
 use crate::version;
@@ -69,10 +68,9 @@ pub(crate) fn manual() -> String {
 }
 
 fn push_command(text: &mut String, row: &CommandRow) {
-    // Writing to a String cannot fail.
-    let _ = write!(text, ".SS {}", escaped(row.words));
+    push_all(text, &[".SS ", &escaped(row.words)]);
     for operand in row.operands {
-        let _ = write!(text, " {operand}");
+        push_all(text, &[" ", operand]);
     }
     text.push('\n');
     let (mut verbatim, mut apart) = (false, true);
@@ -87,7 +85,7 @@ fn push_command(text: &mut String, row: &CommandRow) {
             apart = !verbatim;
         }
         if !line.is_empty() {
-            let _ = writeln!(text, "{}", escaped(line.trim_start()));
+            push_all(text, &[&escaped(line.trim_start()), "\n"]);
             apart = false;
         } else if !apart {
             text.push_str(".PP\n");
@@ -100,11 +98,11 @@ fn push_command(text: &mut String, row: &CommandRow) {
     for switch in row.switches {
         push_item(text, switch.name, switch.meaning);
     }
-    let _ = writeln!(text, ".PP\nExit codes: {}.", escaped(row.exit_codes));
+    push_all(text, &[".PP\nExit codes: ", &escaped(row.exit_codes), ".\n"]);
 }
 
 fn push_item(text: &mut String, name: &str, meaning: &str) {
-    let _ = writeln!(text, ".TP\n\\fB{}\\fR\n{}", escaped(name), escaped(meaning));
+    push_all(text, &[".TP\n\\fB", &escaped(name), "\\fR\n", &escaped(meaning), "\n"]);
 }
 
 /// Text in which roff finds nothing to act on.
