@@ -1,7 +1,9 @@
 //! The command line.
 
 mod commands;
+mod completions;
 mod help;
+mod manual;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,9 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser};
 
 pub(crate) use commands::Command;
+pub(crate) use completions::completions;
 pub(crate) use help::help;
+pub(crate) use manual::manual;
 
 use crate::config::nearest::nearest;
 use crate::config::{KEYS, Kind, Setting, ignored};
@@ -68,6 +72,8 @@ pub(crate) enum UsageError {
     MissingValue(String),
     UnexpectedValue(String),
     NotUnicode(String),
+    /// Completions are wanted for a shell that is not known.
+    UnknownShell,
 }
 
 impl UsageError {
@@ -91,6 +97,7 @@ impl fmt::Display for UsageError {
             Self::MissingValue(flag) => write!(formatter, "{flag} needs a value")?,
             Self::UnexpectedValue(flag) => write!(formatter, "{flag} takes no value")?,
             Self::NotUnicode(flag) => write!(formatter, "the value of {flag} is not UTF-8")?,
+            Self::UnknownShell => write!(formatter, "there are completions for {} only", completions::SHELLS.join(", "))?,
         }
         formatter.write_str("; see pipeops-agent --help")
     }

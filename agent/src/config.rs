@@ -27,7 +27,7 @@ use pipeops_agent_core::policy::Policy;
 pub(crate) use build::LoadedPolicy;
 pub(crate) use convert::base64 as decode_base64;
 pub(crate) use keys::{KEYS, Key, Kind, Setting};
-pub(crate) use source::{ConfigError, Source, Warning};
+pub(crate) use source::{ConfigError, Notes, Source};
 #[cfg(test)]
 pub(crate) use sources::fake;
 pub(crate) use sources::{Disk, Environment, Files, ProcessEnvironment};
@@ -37,12 +37,18 @@ pub(crate) use url::{ApiUrl, UrlError};
 use crate::arguments::Arguments;
 use crate::logger::Format;
 use crate::proxy::Proxies;
-use crate::secret::Secret;
 
 /// The parts that this build contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Features {
     pub(crate) ingress_sync: bool,
+}
+
+impl Features {
+    /// The names of the parts that are there.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        [(self.ingress_sync, "ingress-sync")].into_iter().filter(|(there, _)| *there).map(|(_, name)| name).collect()
+    }
 }
 
 /// A valid configuration.
@@ -116,7 +122,7 @@ pub(crate) struct Kubernetes {
     /// Use the pod's service account and nothing else.
     pub(crate) in_cluster: bool,
     pub(crate) namespace: Option<String>,
-    pub(crate) service_token: Option<Secret>,
+    pub(crate) service_token: Option<TokenSource>,
     /// Decoded, holds at least one certificate.
     pub(crate) ca_cert_pem: Option<Vec<u8>>,
 }
@@ -176,7 +182,7 @@ impl Config {
         environment: &dyn Environment,
         files: &dyn Files,
         features: Features,
-    ) -> Result<(Config, Vec<Warning>), ConfigError> {
+    ) -> Result<(Config, Notes), ConfigError> {
         build::build(collect::collect(arguments, environment, files), files, features)
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tungstenite::http::{HeaderValue, Request, Uri};
 
 use crate::clock::wall_millis;
-use crate::config::{ApiUrl, Config, TokenError, TokenSource, read_token};
+use crate::config::{ApiUrl, Config, TokenError, TokenSource};
 use crate::connect::Remote;
 use crate::link::socket::Socket;
 use crate::link::{Link, UpgradeError};
@@ -97,10 +97,7 @@ impl Dialler {
 
     /// The request for the upgrade, with the token.
     pub(crate) fn request(&self, route: &Route, path: &str) -> Result<Request<()>, Failure> {
-        let token = match &self.token {
-            TokenSource::Value(token) => token.clone(),
-            TokenSource::File(path) => read_token(&crate::config::Disk, path).map_err(|error| token_failure(&error))?,
-        };
+        let token = self.token.read(&crate::config::Disk).map_err(|error| token_failure(&error))?;
         request(&route.plane, path, &token)
     }
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::clock::since_1970;
-use crate::config::{Config, ConfigError, Disk, Features, ProcessEnvironment, Setting, Warning};
+use crate::config::{Config, ConfigError, Disk, Features, Notes, ProcessEnvironment, Setting};
 use crate::version::commit_time;
 use crate::{logger, start};
 use monitoring::Monitoring;
@@ -68,9 +68,10 @@ pub(crate) fn run(arguments: &Arguments, features: Features, out: &mut dyn FnMut
 }
 
 /// Every mistake, and every warning.
-fn configuration(loaded: &Result<(Config, Vec<Warning>), ConfigError>) -> Finding {
+fn configuration(loaded: &Result<(Config, Notes), ConfigError>) -> Finding {
     match loaded {
-        Err(error) => Finding::fail(error.to_string()).cure("pipeops-agent run --help lists the settings"),
+        Err(error) => Finding::fail(error.to_string())
+            .cure("pipeops-agent config check says the same; pipeops-agent run --help lists the settings"),
         Ok((config, warnings)) => {
             let file = config.file.as_ref().map_or("no file: flags and environment".into(), |file| file.display().to_string());
             let lines: Vec<String> = core::iter::once(file).chain(warnings.iter().map(ToString::to_string)).collect();

@@ -1,18 +1,22 @@
 //! What is known of the cluster and the machine. What cannot be found out is left out.
 
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
 use crate::cluster::{OwnClient, Told};
+use crate::config::{Disk, TokenSource, read_token};
 use crate::identity;
 
 /// How often facts are looked up again when all are known, and when something is missing.
 const REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(20);
+/// How often the file of a token is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the region is said to be when nobody knows it.
 const UNKNOWN_REGION: &str = "agent-managed";
@@ -55,10 +59,15 @@ fn operating_system() -> Option<String> {
 
 /// Looks facts of the cluster up for as long as somebody listens, and sends them whenever there is something new.
 ///
-/// `renews` says that the token for the plane is the agent's own, which kubelet renews: it is read again each time.
-pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sender: mpsc::Sender<Facts>) {
+/// The token for the plane is looked up again each time: the one that the operator gives may stand in a file, and kubelet renews the
+/// agent's own. Where it cannot be read the last one stays.
+pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<TokenSource>, sender: mpsc::Sender<Facts>) {
     loop {
-        if let Some(token) = client.token().filter(|_| renews) {
+        let token = match &given {
+            Some(source) => source.read(&Disk).ok(),
+            None => client.token(),
+        };
+        if let Some(token) = token {
             facts.service_token = Some(ServiceToken(token.expose().to_owned()));
         }
         if let Some(version) = version(&client).await {
@@ -76,7 +85,24 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sen
             }
         }
         client.prune();
-        tokio::time::sleep(if facts.kubernetes_version.is_some() { REFRESH } else { RETRY }).await;
+        let wait = if facts.kubernetes_version.is_some() { REFRESH } else { RETRY };
+        // A file is looked at in between: whoever replaces a token does so because the old one is about to end.
+        match &given {
+            Some(TokenSource::File(path)) => wait_or_change(wait, path, facts.service_token.as_ref()).await,
+            Some(TokenSource::Value(_)) | None => tokio::time::sleep(wait).await,
+        }
+    }
+}
+
+/// Waits, but no longer than until the file holds another token.
+async fn wait_or_change(wait: Duration, path: &Path, known: Option<&ServiceToken>) {
+    let end = Instant::now() + wait;
+    while Instant::now() < end {
+        tokio::time::sleep(LOOK).await;
+        let changed = read_token(&Disk, path).is_ok_and(|token| known.is_none_or(|known| known.0 != token.expose()));
+        if changed {
+            return;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+pub(crate) use json::push_text as push_json_text;
 pub(crate) use mask::mask;
 
 /// How records are written.

@@ -14,6 +14,7 @@ mod explain;
 mod facts;
 mod go_duration;
 mod identity;
+mod inspect;
 mod kubeconfig;
 mod link;
 mod logger;
@@ -22,6 +23,7 @@ mod proxy;
 mod reload;
 mod report;
 mod route;
+mod schema;
 mod secret;
 mod services;
 mod signal;
@@ -54,7 +56,15 @@ fn main() -> ExitCode {
         Err(usage) => fail(&usage, UsageError::EXIT_CODE),
         Ok(arguments) => match arguments.command {
             Command::Help(words) => print(&arguments::help(words)),
-            Command::Version => print(&version::line()),
+            Command::Version => print(&if arguments.has("--json") { version::json(FEATURES) } else { version::text(FEATURES) }),
+            Command::ConfigCheck => inspect::check(&arguments, FEATURES).write(),
+            Command::ConfigShow => inspect::show(&arguments, FEATURES).write(),
+            Command::ConfigSchema => print(&schema::schema()),
+            Command::Completions => match arguments::completions(&arguments) {
+                Ok(script) => print(&script),
+                Err(usage) => fail(&usage, UsageError::EXIT_CODE),
+            },
+            Command::Manual => print(&arguments::manual()),
             Command::ExplainPolicy => explain_policy(&arguments),
             Command::Doctor => {
                 // Where nobody reads there is nobody to tell; the exit code still says how it went.
@@ -81,8 +91,11 @@ fn run(arguments: &Arguments) -> ExitCode {
     if let Some(file) = &config.file {
         info!(file = file.display().to_string(); "Using configuration file");
     }
-    for warning in warnings {
+    for warning in warnings.iter() {
         warn!(setting = warning.source.to_string(); "{}", warning.message);
+    }
+    if warnings.more() > 0 {
+        warn!(count = warnings.more(); "More settings deserve a warning: see pipeops-agent config check");
     }
     for setting in config.effective() {
         let value = setting.text.as_deref().unwrap_or("unset");
@@ -108,13 +121,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            let mut text = problem.to_string();
-            let mut source = core::error::Error::source(&problem);
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            error!(error = text; "The agent cannot start");
+            error!(error = problem.text(); "The agent cannot start");
             if problem.is_configuration() { ExitCode::from(ConfigError::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }

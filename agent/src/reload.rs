@@ -71,7 +71,7 @@ impl Reloader {
                     );
                 }
                 Ok((config, warnings)) => {
-                    for warning in warnings {
+                    for warning in warnings.iter() {
                         warn!(setting = warning.source.to_string(); "{}", warning.message);
                     }
                     if self.take_over(config, reason).await.is_err() {

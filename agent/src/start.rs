@@ -74,6 +74,27 @@ impl StartError {
     pub(crate) const fn is_configuration(&self) -> bool {
         !matches!(self, Self::Signals(_))
     }
+
+    /// The error with all its causes.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = core::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
+    }
+}
+
+/// What of a start can be tried without a network: whether certificates, keys and the kubeconfig can be used.
+pub(crate) fn rehearse(config: &Config) -> Vec<StartError> {
+    let plane = crate::tls::for_plane(&config.pipeops.tls).map(drop).map_err(StartError::PlaneTls);
+    let cluster = find_cluster(config).and_then(|access| match access {
+        Some(access) => Cluster::new(&access, config.services_insecure_skip_verify).map(drop).map_err(StartError::ClusterTls),
+        None => Ok(()),
+    });
+    [plane, cluster].into_iter().filter_map(Result::err).collect()
 }
 
 /// Runs the agent until it is told to end.
@@ -120,8 +141,8 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
     let expects_news = cluster.is_some();
     let mut services_to_tell = None;
     let upstreams = cluster.map(|cluster| {
-        let renews = config.kubernetes.service_token.is_none();
-        tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), renews, send_news));
+        let given = config.kubernetes.service_token.clone();
+        tokio::spawn(facts::watch(cluster.own.clone(), own_facts.clone(), given, send_news));
         let services = Services::new(cluster.own.clone(), config.policy.clone(), cluster.services_tls);
         services_to_tell = Some(services.clone());
         tokio::spawn(token::check(cluster.own, offered, saved.clone()));
@@ -219,10 +240,11 @@ fn agent_id(config: &Config, saved: &mut Saved) -> String {
 /// What the plane is to use in this cluster: what the operator says, else the agent's own token, else what the plane gave.
 fn service_token(config: &Config, cluster: Option<&Cluster>, saved: &Saved) -> Option<String> {
     let own = || cluster.and_then(|cluster| cluster.own.token());
-    let token = config.kubernetes.service_token.clone().or_else(own).or_else(|| saved.cluster_token.clone());
+    let given = config.kubernetes.service_token.as_ref().and_then(|source| source.read(&Disk).ok());
+    let token = given.or_else(own).or_else(|| saved.cluster_token.clone());
     if token.is_none() {
         warn!(
-            hint = "set kubernetes.service_token (PIPEOPS_K8S_SERVICE_TOKEN), unless the control plane has a credential of its own";
+            hint = "set kubernetes.service_token (PIPEOPS_K8S_SERVICE_TOKEN) or kubernetes.service_token_file, unless the control plane has a credential of its own";
             "No Kubernetes token to give to the control plane"
         );
     }

@@ -9,6 +9,16 @@ pub(crate) enum Command {
     Doctor,
     /// Say what the policy makes of a request.
     ExplainPolicy,
+    /// Say what is wrong with the configuration.
+    ConfigCheck,
+    /// Print the settings as they hold.
+    ConfigShow,
+    /// Print the JSON Schema of the configuration file.
+    ConfigSchema,
+    /// Print a script for a shell.
+    Completions,
+    /// Print the manual page.
+    Manual,
     /// Print help about the command of these words, or the group of commands that they begin; empty: about all.
     Help(&'static str),
 }
@@ -27,7 +37,7 @@ pub(crate) struct CommandRow {
     pub(crate) meaning: &'static str,
     /// What help says about it, lines of at most 110 characters, the last one with a line feed.
     pub(crate) description: &'static str,
-    /// Which settings help shows: those whose paths begin so. `None`: none, and no flags of settings either.
+    /// Which settings help shows: those whose paths begin so; [`FLAGS_ONLY`] shows their flags and a pointer. `None`: neither.
     pub(crate) settings: Option<&'static str>,
     /// The meaning of each exit code, as one line.
     pub(crate) exit_codes: &'static str,
@@ -40,6 +50,17 @@ pub(crate) struct Switch {
     pub(crate) name: &'static str,
     pub(crate) meaning: &'static str,
 }
+
+/// A beginning that no path has, for [`CommandRow::settings`].
+pub(crate) const FLAGS_ONLY: Option<&str> = Some("-");
+
+/// What the codes mean for all commands, for the manual page.
+pub(crate) static EXIT_CODES: [(u8, &str); 4] = [
+    (0, "all is well, or the agent was stopped by a signal"),
+    (1, "the answer is no, as that of policy explain, or something failed that is neither usage nor configuration"),
+    (64, "wrong usage: a flag, a command or a word that is not known"),
+    (78, "wrong configuration: the messages name the place and the cure; starting again without a change is of no use"),
+];
 
 pub(crate) static COMMANDS: &[CommandRow] = &[
     CommandRow {
@@ -95,12 +116,86 @@ the request, and which address a service has, is not looked at.
         exit_codes: "0 allowed, 1 denied, 64 wrong usage, 78 wrong configuration",
     },
     CommandRow {
+        command: Command::ConfigCheck,
+        words: "config check",
+        operands: &[],
+        switches: &[],
+        meaning: "say everything that is wrong with the configuration",
+        description: "\
+Reads the configuration as run does and says everything that is wrong with it, one line each: place,
+setting, what was meant. Then warnings. Certificates, keys, tokens and the kubeconfig are read too.
+Nothing is sent: whether the control plane takes the token is not looked at.
+",
+        settings: FLAGS_ONLY,
+        exit_codes: "0 valid, also with warnings, 64 wrong usage, 78 wrong configuration",
+    },
+    CommandRow {
+        command: Command::ConfigShow,
+        words: "config show",
+        operands: &[],
+        switches: &[Switch { name: "--json", meaning: "print JSON" }],
+        meaning: "print every setting with its value and where that comes from",
+        description: "\
+Prints every setting with its value and where that comes from. Secrets are shown as ***.
+Of a configuration that is not valid it shows what there is, then what is wrong.
+",
+        settings: FLAGS_ONLY,
+        exit_codes: "0 printed, 64 wrong usage, 78 wrong configuration",
+    },
+    CommandRow {
+        command: Command::ConfigSchema,
+        words: "config schema",
+        operands: &[],
+        switches: &[],
+        meaning: "print the JSON Schema of the configuration file",
+        description: "\
+Prints the JSON Schema (draft 2020-12) of the configuration file, for editors and checks:
+  pipeops-agent config schema > pipeops-agent.schema.json
+The first line of the file then says where it is:
+  # yaml-language-server: $schema=pipeops-agent.schema.json
+The agent itself takes a little more: keys in any case, and a.b: c for a nested key.
+",
+        settings: None,
+        exit_codes: "0 printed, 64 wrong usage",
+    },
+    CommandRow {
+        command: Command::Completions,
+        words: "completions",
+        operands: &["SHELL"],
+        switches: &[],
+        meaning: "print a script that completes commands and flags: bash, zsh or fish",
+        description: "\
+Prints a script that makes a shell complete commands, flags and their values. SHELL is bash, zsh or fish.
+  bash: pipeops-agent completions bash > /etc/bash_completion.d/pipeops-agent
+  zsh:  pipeops-agent completions zsh > /usr/local/share/zsh/site-functions/_pipeops-agent
+  fish: pipeops-agent completions fish > /etc/fish/completions/pipeops-agent.fish
+Sourcing it in a running shell works too, in zsh after compinit.
+",
+        settings: None,
+        exit_codes: "0 printed, 64 wrong usage",
+    },
+    CommandRow {
+        command: Command::Manual,
+        words: "man",
+        operands: &[],
+        switches: &[],
+        meaning: "print the manual page",
+        description: "\
+Prints the manual page, to read or to install:
+  pipeops-agent man | man -l -
+  pipeops-agent man > /usr/local/share/man/man1/pipeops-agent.1
+It holds every command, flag, setting and exit code.
+",
+        settings: None,
+        exit_codes: "0 printed, 64 wrong usage",
+    },
+    CommandRow {
         command: Command::Version,
         words: "version",
         operands: &[],
-        switches: &[],
+        switches: &[Switch { name: "--json", meaning: "print JSON" }],
         meaning: "print the version",
-        description: "Prints the version.\n",
+        description: "Prints the version, the commit it was built from, the target and the optional features.\n",
         settings: None,
         exit_codes: "0 printed, 64 wrong usage",
     },

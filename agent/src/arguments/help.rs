@@ -35,7 +35,12 @@ fn about_command(row: &CommandRow) -> String {
     }
     push_rows(&mut text, &rows);
     if let Some(prefix) = row.settings {
-        text.push_str("\nSettings of the configuration file; a variable beats the file, a flag beats both:\n");
+        let heading = if row.settings == commands::FLAGS_ONLY {
+            "Every setting, with its variable: pipeops-agent run --help"
+        } else {
+            "Settings of the configuration file; a variable beats the file, a flag beats both:"
+        };
+        let _ = writeln!(text, "\n{heading}");
         for key in KEYS.iter().filter(|key| key.path.starts_with(prefix)) {
             push_setting(&mut text, key);
         }
@@ -68,7 +73,7 @@ fn about_group(words: &str) -> String {
     text
 }
 
-fn flag_rows() -> Vec<(String, String)> {
+pub(super) fn flag_rows() -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = OTHER_FLAGS.map(|(flag, meaning)| (flag.to_owned(), meaning.to_owned())).into();
     for key in KEYS {
         let Some(flag) = key.flag else { continue };
@@ -105,8 +110,12 @@ fn push_rows(text: &mut String, rows: &[(String, String)]) {
 }
 
 fn push_setting(text: &mut String, key: &Key) {
-    let _ = writeln!(text, "  {}\n      {}", key.path, key.meaning);
-    let _ = write!(text, "      {}", key.kind);
+    let _ = writeln!(text, "  {}\n      {}\n      {}", key.path, key.meaning, details(key));
+}
+
+/// What a value looks like, the default, and the variables.
+pub(super) fn details(key: &Key) -> String {
+    let mut text = key.kind.to_string();
     if let Some(default) = key.default {
         let _ = write!(text, "; default {default}");
     }
@@ -116,5 +125,5 @@ fn push_setting(text: &mut String, key: &Key) {
     if !key.environment.is_empty() {
         let _ = write!(text, "; {}", key.environment.join(", "));
     }
-    text.push('\n');
+    text
 }

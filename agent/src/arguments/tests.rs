@@ -12,7 +12,7 @@ fn command(words: &[&str]) -> Command {
 
 #[test]
 fn commands() {
-    let cases: [(&[&str], Command); 20] = [
+    let cases: [(&[&str], Command); 28] = [
         (&[], Command::Run),
         (&["run"], Command::Run),
         (&["version"], Command::Version),
@@ -33,6 +33,14 @@ fn commands() {
         (&["help", "policy"], Command::Help("policy")),
         (&["help", "policy", "explain"], Command::Help("policy explain")),
         (&["help", "--help"], Command::Help("")),
+        (&["config", "check"], Command::ConfigCheck),
+        (&["config", "show", "--json"], Command::ConfigShow),
+        (&["config", "--json", "show"], Command::ConfigShow),
+        (&["config", "schema"], Command::ConfigSchema),
+        (&["config", "-h"], Command::Help("config")),
+        (&["completions", "bash"], Command::Completions),
+        (&["man"], Command::Manual),
+        (&["version", "--json"], Command::Version),
     ];
     for (words, expected) in cases {
         assert_eq!(command(words), expected, "{words:?}");
@@ -94,13 +102,16 @@ fn flags_of_the_previous_agent_are_swallowed() {
 
 #[test]
 fn mistakes_are_named_without_repeating_values() {
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 27] = [
         (&["--tokn=canary"], "unknown flag --tokn: did you mean --token?; see pipeops-agent --help"),
         (&["--cluster_name", "canary"], "unknown flag --cluster_name: did you mean --cluster-name?; see pipeops-agent --help"),
         (&["--loglevel=x"], "unknown flag --loglevel: did you mean --log-level?; see pipeops-agent --help"),
         (&["--frobnicate"], "unknown flag --frobnicate; see pipeops-agent --help"),
         (&["-x"], "unknown flag -x; see pipeops-agent --help"),
         (&["-token", "canary"], "unknown flag -t; see pipeops-agent --help"),
+        (&["config"], "check or show or schema is missing; see pipeops-agent --help"),
+        (&["config", "chekc"], "unknown command \"chekc\": did you mean check?; see pipeops-agent --help"),
+        (&["completions"], "SHELL is missing; see pipeops-agent --help"),
         (&["rnu"], "unknown command \"rnu\": did you mean run?; see pipeops-agent --help"),
         (&["start"], "unknown command \"start\"; see pipeops-agent --help"),
         (&["run", "canary"], "an argument too many: values belong behind their flag; see pipeops-agent --help"),
@@ -161,4 +172,31 @@ fn help_names_every_command_flag_and_setting() {
     for text in texts {
         assert!(text.lines().all(|line| line.len() <= 120 && !line.ends_with(' ')), "{text}");
     }
+}
+
+#[test]
+fn the_exit_codes_of_every_command_are_explained() {
+    let explained: Vec<String> = commands::EXIT_CODES.iter().map(|(code, _)| code.to_string()).collect();
+    for row in commands::COMMANDS {
+        let codes =
+            row.exit_codes.split(", ").filter_map(|part| part.split(' ').next()).filter(|word| word.parse::<u8>().is_ok());
+        assert!(
+            codes.clone().count() > 1 && codes.clone().all(|code| explained.iter().any(|known| known == code)),
+            "{}",
+            row.words
+        );
+    }
+}
+
+#[test]
+fn there_are_completions_for_three_shells() {
+    let script = |shell| completions(&parse(&["completions", shell]).unwrap());
+    for shell in ["bash", "zsh", "fish"] {
+        let script = script(shell).unwrap();
+        for flag in KEYS.iter().filter_map(|key| key.flag) {
+            assert!(script.contains(flag.trim_start_matches('-')), "{shell} {flag}");
+        }
+    }
+    let error = script("tcsh").unwrap_err().to_string();
+    assert_eq!(error, "there are completions for bash, zsh, fish only; see pipeops-agent --help");
 }

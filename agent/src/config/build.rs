@@ -7,7 +7,7 @@ mod proxy;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
@@ -15,9 +15,9 @@ use crate::config::collect::Collected;
 use crate::config::convert;
 use crate::config::file::Found;
 use crate::config::keys::{Kind, Setting};
-use crate::config::source::{ConfigError, Problem, Source, Warning};
+use crate::config::source::{ConfigError, Notes, Problem, Source, Warning};
 use crate::config::sources::Files;
-use crate::config::token::parse_token;
+use crate::config::token::{TokenSource, looks_like_token, parse_token, read_token};
 use crate::config::{Agent, Config, Features, Kubernetes, Limits, Logging, State, Timeouts};
 use crate::logger::Format;
 use crate::secret::Secret;
@@ -30,12 +30,12 @@ const MAXIMUM_NAME_BYTES: usize = 253;
 const MAXIMUM_PATH_BYTES: usize = 4096;
 
 /// Converts, checks, and gives the configuration or everything that is wrong with it.
-pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features) -> Result<(Config, Vec<Warning>), ConfigError> {
+pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features) -> Result<(Config, Notes), ConfigError> {
     let effective = effective::rows(&collected);
-    let Collected { values, mut file } = collected;
+    let Collected { values, mut file, in_pod } = collected;
     let (problems, warnings) = (core::mem::take(&mut file.problems), core::mem::take(&mut file.warnings));
     let lists = core::mem::take(&mut file.lists);
-    let mut builder = Builder { values, lists, files, problems, warnings };
+    let mut builder = Builder { values, lists, files, in_pod, problems, warnings };
 
     let pipeops = builder.pipeops();
     let proxy = builder.proxies();
@@ -87,11 +87,10 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
 
     let Builder { mut problems, mut warnings, .. } = builder;
     let Some(pipeops) = pipeops.filter(|_| problems.is_empty()) else {
-        let unreadable = file.unreadable.into_iter();
-        problems.extend(unreadable.map(|warning| Problem { source: warning.source, message: warning.message }));
-        return Err(ConfigError { problems });
+        problems.append(file.unreadable);
+        return Err(ConfigError { problems, warnings, effective, file: file.path });
     };
-    warnings.extend(file.unreadable);
+    warnings.append(file.unreadable);
     let file = file.path;
     let config = Config {
         pipeops,
@@ -125,8 +124,9 @@ struct Builder<'files> {
     /// The items of what the file writes as a list.
     lists: BTreeMap<Setting, Vec<Found>>,
     files: &'files dyn Files,
-    problems: Vec<Problem>,
-    warnings: Vec<Warning>,
+    in_pod: bool,
+    problems: Notes,
+    warnings: Notes,
 }
 
 impl Builder<'_> {
@@ -174,7 +174,44 @@ impl Builder<'_> {
     }
 
     fn path(&mut self, setting: Setting) -> Option<PathBuf> {
-        self.convert(setting, |text| convert::plain(text, MAXIMUM_PATH_BYTES).map(PathBuf::from))
+        self.convert(setting, |text| {
+            if looks_like_token(setting, text) {
+                return Err("this looks like a token: the name of a file is expected, with a slash in it".to_owned());
+            }
+            if text == "~" || text.starts_with("~/") {
+                return Err("~ means nothing here: write the whole path".to_owned());
+            }
+            convert::plain(text, MAXIMUM_PATH_BYTES).map(PathBuf::from)
+        })
+    }
+
+    /// A token that is given itself or in a file, the stronger of the two; `None`: neither, or a mistake.
+    fn token_source(&mut self, value: Setting, file: Setting) -> Option<TokenSource> {
+        if self.source(value) == Source::Default && self.source(file) == Source::Default {
+            return None;
+        }
+        if self.first_wins(value, file) {
+            if let Source::File { path, .. } = self.source(value) {
+                self.check_private(value, &path);
+            }
+            return self.secret(value).map(TokenSource::Value);
+        }
+        let path = self.path(file)?;
+        if let Err(error) = read_token(self.files, &path) {
+            let reason = core::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            self.problem(file, format!("{}: {error}{reason}", path.display()));
+        } else if !matches!(self.source(file), Source::Credential(_)) {
+            self.check_private(file, &path);
+        }
+        Some(TokenSource::File(path))
+    }
+
+    /// Warns where other users of this machine can read a file that holds a token.
+    fn check_private(&mut self, setting: Setting, path: &Path) {
+        if !self.in_pod && self.files.mode(path).is_ok_and(|mode| mode & 0o077 != 0) {
+            let message = format!("other users can read {}: use mode 0600", path.display());
+            self.warning(setting, &message);
+        }
     }
 
     fn boolean(&mut self, setting: Setting) -> bool {
@@ -239,7 +276,7 @@ impl Builder<'_> {
             kubeconfig,
             in_cluster: in_cluster_wins,
             namespace: self.text(Setting::Namespace),
-            service_token: self.secret(Setting::ServiceToken),
+            service_token: self.token_source(Setting::ServiceToken, Setting::ServiceTokenFile),
             ca_cert_pem: self.convert(Setting::CaCertData, pem),
         }
     }

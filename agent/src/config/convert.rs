@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use crate::go_duration;
 use crate::go_duration::GoDurationError;
+use crate::logger::mask;
 
 /// What a text stands for, or what is expected instead.
 type Converted<T> = Result<T, String>;
@@ -18,7 +19,14 @@ pub(crate) fn boolean(text: &str) -> Converted<bool> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(format!("{} is neither true nor false", shown(text))),
+        _ => {
+            let meant = match text.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" | "enabled" => ": write true",
+                "no" | "n" | "off" | "disabled" => ": write false",
+                _ => "",
+            };
+            Err(format!("{} is neither true nor false{meant}", shown(text)))
+        }
     }
 }
 
@@ -126,6 +134,7 @@ pub(crate) fn base64(text: &str) -> Converted<Vec<u8>> {
 
 /// A value in quotes, cut to a bearable length, control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
+    let text = &*mask(text);
     let mut quoted: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     if text.chars().nth(64).is_some() {
         quoted.push('\u{2026}');

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::ignored;
-use crate::config::keys::{KEYS, Kind, Setting};
+use crate::config::keys::{KEYS, Key, Kind, Setting};
 use crate::config::nearest::nearest;
-use crate::config::source::{Problem, Source, Warning};
+use crate::config::source::{Notes, Problem, Source, Warning};
 use crate::config::sources::{Environment, Files};
+use crate::config::token::looks_like_token;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
@@ -35,10 +36,10 @@ pub(crate) struct FileContent {
     pub(crate) lists: BTreeMap<Setting, Vec<Found>>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) labels_source: Option<Source>,
-    pub(crate) problems: Vec<Problem>,
-    pub(crate) warnings: Vec<Warning>,
+    pub(crate) problems: Notes,
+    pub(crate) warnings: Notes,
     /// Files of the search that exist and may not be read: worth a word if something is missing in the end.
-    pub(crate) unreadable: Vec<Warning>,
+    pub(crate) unreadable: Notes,
 }
 
 impl FileContent {
@@ -75,9 +76,16 @@ impl FileContent {
         let shared: Arc<Path> = Arc::from(path);
         let place = |line, column| Source::File { path: Arc::clone(&shared), line, column };
         let Ok(text) = core::str::from_utf8(bytes) else {
-            self.problems.push(Problem { source: place(1, 1), message: "the file is not UTF-8".to_owned() });
+            let wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+            let message = if wide { "the file is UTF-16: save it as UTF-8" } else { "the file is not UTF-8" };
+            self.problems.push(Problem { source: place(1, 1), message: message.to_owned() });
             return;
         };
+        if text.contains('\0') {
+            let message = "the file holds NUL characters: it is UTF-16, which must be saved as UTF-8, or no text".to_owned();
+            self.problems.push(Problem { source: place(1, 1), message });
+            return;
+        }
         match yaml::parse(text) {
             Ok(root) => self.section(&root, "", &place),
             Err(error) => {
@@ -155,7 +163,12 @@ impl FileContent {
         self.lists.insert(setting, found);
     }
 
-    fn insert(&mut self, setting: Setting, text: String, source: Source) {
+    fn insert(&mut self, setting: Setting, mut text: String, source: Source) {
+        // What a file names is looked for beside it, wherever the agent was started.
+        let folder = self.path.as_deref().and_then(Path::parent).filter(|_| setting.key().kind == Kind::Path);
+        if let Some(folder) = folder.filter(|_| !text.starts_with('~') && !looks_like_token(setting, &text)) {
+            text = folder.join(&text).to_string_lossy().into_owned();
+        }
         if self.values.insert(setting, Found { text, source: source.clone() }).is_some() {
             let message = format!("{} is set twice, in different spellings", setting.key().path);
             self.problems.push(Problem { source, message });
@@ -183,6 +196,10 @@ impl FileContent {
     }
 
     fn unknown(&mut self, path: &str, source: Source) {
+        if self.problems.is_full() {
+            self.problems.push(Problem { source, message: String::new() });
+            return;
+        }
         let open = path.split_once('.').is_some_and(|(section, _)| ignored::OPEN_SECTIONS.contains(&section));
         let suggestion = suggestion(path).filter(|(_, close)| *close || !open).map(|(known, _)| known);
         if open && suggestion.is_none() {
@@ -227,7 +244,16 @@ fn known_paths() -> impl Iterator<Item = &'static str> {
 fn suggestion(path: &str) -> Option<(&'static str, bool)> {
     let sections = KEYS.iter().filter_map(|key| key.path.split_once('.').map(|(section, _)| section));
     let last = path.rsplit('.').next();
+    if let Some(key) = KEYS.iter().find(|key| is_name_of(key, path)) {
+        return Some((key.path, true));
+    }
     let close = nearest(path, KEYS.iter().map(|key| key.path)).or_else(|| nearest(path, sections));
     let namesake = || KEYS.iter().map(|key| key.path).find(|known| known.rsplit('.').next() == last);
     close.map(|known| (known, true)).or_else(|| namesake().map(|known| (known, false)))
+}
+
+/// True for the variable or the flag of a setting, which some write into the file.
+fn is_name_of(key: &Key, path: &str) -> bool {
+    let flag = key.flag.and_then(|flag| flag.strip_prefix("--"));
+    key.environment.iter().copied().chain(flag).any(|name| name.eq_ignore_ascii_case(path))
 }

@@ -41,11 +41,20 @@ pub(crate) const OPEN_SECTIONS: &[&str] = &["state"];
 
 /// Environment variables.
 pub(crate) const ENVIRONMENT: &[&str] = &[
+    "AGENT_ALLOWED_WS_ORIGINS",
+    "AGENT_COMPATIBILITY_INGRESS_AUTO_FIX_CONFIGMAPS",
+    "AGENT_COMPATIBILITY_INGRESS_BACKUP_BEFORE_MODIFY",
+    "AGENT_COMPATIBILITY_INGRESS_REQUIRE_ANNOTATION",
+    "AGENT_COMPATIBILITY_INGRESS_SWITCH_EXISTING_TO_TRAEFIK",
+    "AGENT_COMPATIBILITY_MODE",
     "AGENT_DEBUG",
     "AGENT_ENABLE_L4_TUNNEL",
+    "AGENT_GATEWAY_ROUTE_REFRESH_INTERVAL",
+    "AGENT_GRAFANA_SUB_PATH",
     "AGENT_HEARTBEAT_INTERVAL_DISCONNECTED",
     "AGENT_HEARTBEAT_INTERVAL_RECONNECTING",
     "AGENT_MAX_WS_FRAME_BYTES",
+    "AGENT_NAME",
     "AGENT_TRUTHFUL_READINESS_PROBE",
     "AGENT_VERSION",
     "AGENT_WS_CHANNEL_CAPACITY",
@@ -66,15 +75,43 @@ pub(crate) const ENVIRONMENT: &[&str] = &[
     "GATEWAY_NAMESPACE",
     "GATEWAY_RELEASE_NAME",
     "GATEWAY_ROUTE_REFRESH_INTERVAL",
+    "INSTALL_GATEWAY_API",
+    "INSTALL_MONITORING",
+    "LOGGING_OUTPUT",
     "PIPEOPS_AGENT_GRAFANA_SUB_PATH",
+    "PIPEOPS_CPU_LIMIT",
+    "PIPEOPS_ENABLE_SSE",
+    "PIPEOPS_ENABLE_STATE_PERSISTENCE",
+    "PIPEOPS_ENDPOINT",
+    "PIPEOPS_GRAFANA_ENABLED",
     "PIPEOPS_HEARTBEAT_INTERVAL_DISCONNECTED",
     "PIPEOPS_HEARTBEAT_INTERVAL_RECONNECTING",
+    "PIPEOPS_MEMORY_LIMIT",
+    "PIPEOPS_MONITORING_ENABLED",
+    "PIPEOPS_NODE_NAME",
+    "PIPEOPS_POD_NAME",
+    "PIPEOPS_PROMETHEUS_ENABLED",
+    "PIPEOPS_RBAC_ENABLED",
     "PIPEOPS_RECONNECT_BACKOFF",
     "PIPEOPS_RECONNECT_ENABLED",
     "PIPEOPS_RECONNECT_INTERVAL",
     "PIPEOPS_RECONNECT_MAX_ATTEMPTS",
+    "PIPEOPS_REGISTRATION_DEDUPLICATE",
+    "PIPEOPS_REGISTRATION_MAX_ATTEMPTS",
+    "PIPEOPS_REGISTRATION_RETRY_INTERVAL",
     "PIPEOPS_TIMEOUT",
     "PIPEOPS_TRUTHFUL_READINESS_PROBE",
+    "PIPEOPS_WS_PROTOCOL",
+    "TIMEOUTS_HEARTBEAT",
+    "TIMEOUTS_HELM_INSTALL",
+    "TIMEOUTS_HELM_UPGRADE",
+    "TIMEOUTS_K8S_DEPLOYMENT",
+    "TIMEOUTS_K8S_OPERATION",
+    "TIMEOUTS_K8S_RESOURCE_WATCH",
+    "TIMEOUTS_PROXY_DIAL",
+    "TIMEOUTS_PROXY_IDLE",
+    "TIMEOUTS_PROXY_REQUEST",
+    "TUNNELS_ENABLED",
     "TUNNELS_ROUTING_FORCE_TUNNEL_MODE",
 ];
 
@@ -115,6 +152,15 @@ mod tests {
         }
         for name in ENVIRONMENT {
             assert!(super::super::keys::KEYS.iter().all(|key| !key.environment.contains(name)), "{name}");
+        }
+        for path in KEYS.iter().filter(|path| path.contains('.')) {
+            let name = path.to_uppercase().replace('.', "_");
+            let known = ENVIRONMENT.iter().any(|known| *known == name || known.starts_with(&format!("{name}_")));
+            assert!(known, "{name}: once, the variable set the key of that name");
+        }
+        // A later version reads these: nothing is said about them.
+        for name in ["CI", "METADATA_TIMEOUT_MS", "SKIP_GEOIP", "SKIP_METADATA"] {
+            assert!(!ENVIRONMENT.contains(&name), "{name}");
         }
         assert!(KEYS.is_sorted() && ENVIRONMENT.is_sorted() && FLAGS.is_sorted());
     }

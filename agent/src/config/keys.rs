@@ -39,6 +39,7 @@ pub(crate) enum Setting {
     InCluster,
     Namespace,
     ServiceToken,
+    ServiceTokenFile,
     CaCertData,
     LogLevel,
     LogFormat,

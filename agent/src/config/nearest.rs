@@ -3,9 +3,12 @@
 /// The candidate that is most like `word`, if any is close enough to be worth a suggestion: one edit for
 /// short words, a quarter of the length for long ones.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 4).clamp(1, 6);
+    let length = word.chars().count();
+    let limit = (length / 4).clamp(1, 6);
     candidates
         .into_iter()
+        // Each character more or less is an edit: most candidates need no further look.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)

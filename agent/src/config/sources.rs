@@ -12,6 +12,9 @@ pub(crate) trait Environment {
     /// The value of a variable, `None` if it is not set.
     fn get(&self, name: &str) -> Option<OsString>;
 
+    /// The names of the variables that are set and begin so, in no order.
+    fn names(&self, prefix: &str) -> Vec<String>;
+
     /// The value of a variable that is set, not empty and UTF-8.
     fn text(&self, name: &str) -> Option<String> {
         self.get(name)?.into_string().ok().filter(|text| !text.is_empty())
@@ -36,6 +39,12 @@ pub(crate) struct ProcessEnvironment;
 impl Environment for ProcessEnvironment {
     fn get(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        names.retain(|name| name.starts_with(prefix));
+        names
     }
 }
 
@@ -93,6 +102,10 @@ pub(crate) mod fake {
     impl Environment for World {
         fn get(&self, name: &str) -> Option<OsString> {
             self.variables.get(name).cloned()
+        }
+
+        fn names(&self, prefix: &str) -> Vec<String> {
+            self.variables.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
         }
     }
 

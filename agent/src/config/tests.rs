@@ -1,10 +1,14 @@
 //! The configuration as a whole: strength of sources, bad configurations with their messages, warnings.
 
 mod bad;
+mod credentials;
+mod edges;
+mod fuzz;
 mod origin;
 mod policy;
 mod proxy;
 mod readme;
+mod schema;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -15,6 +19,7 @@ use super::fake::World;
 use super::*;
 use crate::arguments::Arguments;
 use crate::logger::Format;
+use crate::secret::Secret;
 
 const FULL: Features = Features { ingress_sync: true };
 const LITE: Features = Features { ingress_sync: false };
@@ -23,12 +28,12 @@ const FILE: &str = "/c.yaml";
 /// The three settings that must be there.
 const REQUIRED: &str = "pipeops: {api_url: https://plane.example, token: abc}\nagent: {cluster_name: east}\n";
 
-fn load(world: &World, words: &[&str]) -> Result<(Config, Vec<Warning>), ConfigError> {
+fn load(world: &World, words: &[&str]) -> Result<(Config, Notes), ConfigError> {
     Config::load(&Arguments::parse(words).unwrap(), world, world, FULL)
 }
 
 /// Loads a file with the required settings in the environment, so that the text under test is all the file holds.
-fn load_file(text: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
+fn load_file(text: &str) -> Result<(Config, Notes), ConfigError> {
     load(&world_with_required().file(FILE, text), &["--config", FILE])
 }
 
@@ -39,14 +44,14 @@ fn world_with_required() -> World {
         .set("PIPEOPS_CLUSTER_NAME", "east")
 }
 
-fn warnings(result: Result<(Config, Vec<Warning>), ConfigError>) -> Vec<String> {
+fn warnings(result: Result<(Config, Notes), ConfigError>) -> Vec<String> {
     result.unwrap().1.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_defaults() {
     let (config, warnings) = load(&world_with_required(), &[]).unwrap();
-    assert_eq!(warnings, []);
+    assert!(warnings.is_empty());
     assert_eq!(config.pipeops.api_url.to_string(), "https://plane.example");
     assert_eq!(config.pipeops.token, TokenSource::Value(Secret::new("abc")));
     assert!(!config.pipeops.allow_plaintext);
@@ -117,7 +122,7 @@ state: {configmap_name: c, secret_name: s, namespace: n, pod_namespace: p}
 ";
     let world = World::default().file(FILE, text).file("/ca", "").file("/cert", "").file("/key", "");
     let (config, warnings) = load(&world, &["--config", FILE]).unwrap();
-    assert_eq!(warnings, []);
+    assert!(warnings.is_empty());
     assert_eq!(load_file("agent.port: 9").unwrap().0.agent.port, 9, "a path may stand for the nested form");
     assert_eq!(config.agent.cluster_name, "123");
     assert_eq!(config.agent.id.as_deref(), Some("a-1"), "keys are not case-sensitive");
@@ -175,13 +180,15 @@ fn warnings_about_what_is_risky() {
     let world = world_with_required();
     assert_eq!(
         warnings(load(&world, &["--token", "canary"])),
-        ["flag --token: pipeops.token: every user of this machine can see the command line: use the environment or a file"]
+        [
+            "flag --token: pipeops.token: every user of this machine can see the command line: use --token-file, the environment or a file"
+        ]
     );
     let mut world = world.file_with_mode("/t", "canary\n", 0o640).set("PIPEOPS_TOKEN_FILE", "/t");
     world.variables.remove("PIPEOPS_TOKEN");
     assert_eq!(
         warnings(load(&world, &[])),
-        ["environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: /t can be read by other users: use mode 0600"]
+        ["environment variable PIPEOPS_TOKEN_FILE: pipeops.token_file: other users can read /t: use mode 0600"]
     );
     let world = world.file("/t", "canary\n");
     assert_eq!(load(&world, &[]).unwrap().0.pipeops.token, TokenSource::File("/t".into()));

@@ -4,6 +4,7 @@ use core::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::keys::Setting;
 use crate::config::sources::Files;
 use crate::secret::Secret;
 
@@ -18,11 +19,26 @@ pub(crate) enum TokenSource {
     File(PathBuf),
 }
 
+impl TokenSource {
+    /// The token as it is now.
+    pub(crate) fn read(&self, files: &dyn Files) -> Result<Secret, TokenError> {
+        match self {
+            Self::Value(token) => Ok(token.clone()),
+            Self::File(path) => read_token(files, path),
+        }
+    }
+}
+
 /// Why a text or a file is not a token. None of the variants holds the token.
 #[derive(Debug)]
 pub(crate) enum TokenError {
     Unreadable(io::Error),
     Empty,
+    /// The value of a header instead of the token in it.
+    Bearer,
+    Quoted,
+    /// What documentation or a template says instead of a token.
+    Placeholder,
     /// White space, a control character or something outside ASCII: no HTTP header can carry it.
     Character,
     TooLong,
@@ -33,6 +49,9 @@ impl fmt::Display for TokenError {
         match self {
             Self::Unreadable(_) => formatter.write_str("the token file cannot be read"),
             Self::Empty => formatter.write_str("the token is empty"),
+            Self::Bearer => formatter.write_str("the token begins with \"Bearer\": leave that word out"),
+            Self::Quoted => formatter.write_str("the token stands in quotes: leave them out"),
+            Self::Placeholder => formatter.write_str("this stands for a token and is none: put the token itself here"),
             Self::Character => formatter.write_str("the token holds white space or a character outside printable ASCII"),
             Self::TooLong => write!(formatter, "the token is longer than {MAXIMUM_TOKEN_BYTES} bytes"),
         }
@@ -43,7 +62,7 @@ impl core::error::Error for TokenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Unreadable(error) => Some(error),
-            Self::Empty | Self::Character | Self::TooLong => None,
+            Self::Empty | Self::Bearer | Self::Quoted | Self::Placeholder | Self::Character | Self::TooLong => None,
         }
     }
 }
@@ -57,10 +76,25 @@ pub(crate) fn parse_token(text: &str) -> Result<Secret, TokenError> {
     if token.len() > MAXIMUM_TOKEN_BYTES {
         return Err(TokenError::TooLong);
     }
+    if token.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+        return Err(TokenError::Bearer);
+    }
+    let enclosed = |open: char, close: char| token.len() > 1 && token.starts_with(open) && token.ends_with(close);
+    if enclosed('"', '"') || enclosed('\'', '\'') {
+        return Err(TokenError::Quoted);
+    }
+    if enclosed('<', '>') || token.starts_with("${") || token.starts_with("{{") {
+        return Err(TokenError::Placeholder);
+    }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(TokenError::Character);
     }
     Ok(Secret::new(token))
+}
+
+/// True where a token was put in place of the file that holds it. Such a text must not be repeated.
+pub(crate) fn looks_like_token(setting: Setting, text: &str) -> bool {
+    matches!(setting, Setting::TokenFile | Setting::ServiceTokenFile) && text.len() >= 24 && !text.contains('/')
 }
 
 /// Reads a token from a file that holds nothing else.

@@ -118,7 +118,7 @@ impl<'value> VisitValue<'value> for FieldValue<'_> {
 
 /// A JSON string. Besides what JSON asks for, everything is escaped that a terminal or a line reader could act on:
 /// DEL, the C1 controls, and the line separators U+2028 and U+2029.
-fn push_text(line: &mut String, text: &str) {
+pub(crate) fn push_text(line: &mut String, text: &str) {
     line.push('"');
     for character in text.chars() {
         match character {

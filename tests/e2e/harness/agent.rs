@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -83,6 +84,8 @@ impl<'bed> Launch<'bed> {
         let path = self.bed.folder().join("agent.yaml");
         // JSON is YAML.
         std::fs::write(&path, format!("{:#}\n", Value::Object(self.config))).unwrap();
+        // It holds the token: with any other mode the agent would have a warning to say.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = Command::new(PROGRAM);
         command
             .env_clear()

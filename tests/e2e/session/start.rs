@@ -217,6 +217,25 @@ fn must2_the_keys_of_register() {
 }
 
 #[test]
+fn a_service_token_is_read_again_from_its_file() {
+    let bed = bed();
+    let path = bed.folder().join("service-token");
+    std::fs::write(&path, "first-9f8e7d6c\n").unwrap();
+    let agent = bed.agent().set("kubernetes.service_token_file", path.to_str().unwrap()).online();
+    assert_eq!(bed.records().registers.last().unwrap().payload["k8s_service_token"], "first-9f8e7d6c");
+    std::fs::write(&path, "second-9f8e7d6c\n").unwrap();
+    // The facts are looked up once more when the new token is seen, and pods are counted last; what registers after that has it.
+    let counts = |api: &devkube::DevKube| api.requests().iter().filter(|it| it.path == "/api/v1/pods").count();
+    assert!(bed.kube().wait_for(|api| counts(api) >= 2, LIMIT), "{}", agent.text());
+    bed.plane.drop_agents().unwrap();
+    agent.until(&bed, "another registration", |plane| plane.records().registers.len() >= 2);
+    assert_eq!(bed.records().registers.last().unwrap().payload["k8s_service_token"], "second-9f8e7d6c");
+    agent.online(&bed);
+    assert!(!agent.text().contains("9f8e7d6c"));
+    finish(agent, &bed);
+}
+
+#[test]
 fn must3_the_seven_parameters_of_the_gateway() {
     let bed = bed();
     let agent = bed.agent().online();

@@ -7,6 +7,7 @@ use crate::config::Effective;
 use crate::config::collect::Collected;
 use crate::config::keys::{KEYS, Key, Kind};
 use crate::config::source::Source;
+use crate::config::token::looks_like_token;
 use crate::logger::mask;
 use crate::proxy::ProxyUrl;
 use crate::secret::MASK;
@@ -15,7 +16,8 @@ use crate::secret::MASK;
 pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
     let row = |key: &'static Key| {
         if key.kind == Kind::Labels {
-            let labels: Vec<String> = collected.file.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let labels: Vec<String> =
+                collected.file.labels.iter().map(|(name, value)| mask(&format!("{name}={value}")).into_owned()).collect();
             let source = collected.file.labels_source.clone().unwrap_or(Source::Default);
             let text = (!labels.is_empty()).then(|| labels.join(","));
             return Effective { key, fingerprint: fingerprint(text.as_deref()), text, source };
@@ -26,6 +28,7 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
             Kind::Proxy => {
                 found.map(|found| ProxyUrl::parse(&found.text).map_or_else(|_| MASK.to_owned(), |url| url.to_string()))
             }
+            Kind::Path if found.is_some_and(|found| looks_like_token(key.setting, &found.text)) => Some(MASK.to_owned()),
             Kind::Text
             | Kind::Url
             | Kind::Path

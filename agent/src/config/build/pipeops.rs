@@ -8,13 +8,13 @@ use crate::config::build::Builder;
 use crate::config::convert::shown;
 use crate::config::keys::Setting;
 use crate::config::source::Source;
-use crate::config::token::{TokenSource, read_token};
-use crate::config::url::ApiUrl;
+use crate::config::token::TokenSource;
+use crate::config::url::{ApiUrl, UrlError};
 use crate::config::{Pipeops, Tls};
 
 impl Builder<'_> {
     pub(super) fn pipeops(&mut self) -> Option<Pipeops> {
-        let api_url = self.convert(Setting::ApiUrl, |text| ApiUrl::parse(text).map_err(|error| error.to_string()));
+        let api_url = self.convert(Setting::ApiUrl, api_url);
         if api_url.is_none() {
             self.require(Setting::ApiUrl);
         }
@@ -30,28 +30,15 @@ impl Builder<'_> {
     }
 
     fn token(&mut self) -> Option<TokenSource> {
-        if self.source(Setting::Token) == Source::Default && self.source(Setting::TokenFile) == Source::Default {
+        if self.source(Setting::TokenFile) == Source::Default {
             self.require(Setting::Token);
-            return None;
         }
-        if self.first_wins(Setting::Token, Setting::TokenFile) {
-            if matches!(self.source(Setting::Token), Source::Flag(_)) {
-                self.warning(
-                    Setting::Token,
-                    "every user of this machine can see the command line: use the environment or a file",
-                );
-            }
-            return self.secret(Setting::Token).map(TokenSource::Value);
+        let token = self.token_source(Setting::Token, Setting::TokenFile)?;
+        if matches!((&token, self.source(Setting::Token)), (TokenSource::Value(_), Source::Flag(_))) {
+            let message = "every user of this machine can see the command line: use --token-file, the environment or a file";
+            self.warning(Setting::Token, message);
         }
-        let path = self.path(Setting::TokenFile)?;
-        if let Err(error) = read_token(self.files, &path) {
-            let reason = core::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            self.problem(Setting::TokenFile, format!("{}: {error}{reason}", path.display()));
-        } else if self.files.mode(&path).is_ok_and(|mode| mode & 0o077 != 0) {
-            let message = format!("{} can be read by other users: use mode 0600", path.display());
-            self.warning(Setting::TokenFile, &message);
-        }
-        Some(TokenSource::File(path))
+        Some(token)
     }
 
     fn tls(&mut self) -> Tls {
@@ -106,4 +93,13 @@ fn minimum_version(text: &str) -> Result<bool, String> {
         "1.3" => Ok(true),
         _ => Err(format!("{} is not one of 1.2, 1.3", shown(text))),
     }
+}
+
+/// Where only the scheme is missing, the message holds the address as it should be.
+fn api_url(text: &str) -> Result<ApiUrl, String> {
+    ApiUrl::parse(text).map_err(|error| {
+        let whole = format!("https://{text}");
+        let guess = Some(whole).filter(|whole| error == UrlError::NoScheme && ApiUrl::parse(whole).is_ok());
+        guess.map_or_else(|| error.to_string(), |guess| format!("a URL needs a scheme: write {guess}"))
+    })
 }

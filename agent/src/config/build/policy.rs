@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use pipeops_agent_core::policy::{Cidr, PathPattern, Pattern, PatternError, Policy, ServicePattern, Verb, Verbs};
 
-use crate::config::build::Builder;
+use crate::config::build::{Builder, effective};
 use crate::config::collect::Collected;
 use crate::config::convert::shown;
 use crate::config::file::Found;
 use crate::config::keys::{KEYS, Setting};
 use crate::config::nearest::nearest;
-use crate::config::source::{ConfigError, Problem, Source};
+use crate::config::source::{ConfigError, Notes, Problem, Source};
 use crate::config::sources::Files;
 
 /// The policy, and where each of its settings comes from.
@@ -31,15 +31,20 @@ impl LoadedPolicy {
 
 /// Reads the policy alone.
 pub(crate) fn build_policy(collected: Collected, files: &dyn Files) -> Result<LoadedPolicy, ConfigError> {
-    let Collected { values, mut file } = collected;
+    let effective = effective::rows(&collected);
+    let Collected { values, mut file, in_pod } = collected;
     let sources = values.iter().map(|(setting, found)| (*setting, found.source.clone())).collect();
     let lists = core::mem::take(&mut file.lists);
-    let mut builder = Builder { values, lists, files, problems: file.problems, warnings: Vec::new() };
+    let mut builder = Builder { values, lists, files, in_pod, problems: file.problems, warnings: Notes::default() };
     let policy = builder.policy();
     let mut problems = builder.problems;
     // Whoever may not read the file would be told of another policy than the agent's.
-    problems.extend(file.unreadable.into_iter().map(|warning| Problem { source: warning.source, message: warning.message }));
-    if problems.is_empty() { Ok(LoadedPolicy { policy, sources }) } else { Err(ConfigError { problems }) }
+    problems.append(file.unreadable);
+    if problems.is_empty() {
+        Ok(LoadedPolicy { policy, sources })
+    } else {
+        Err(ConfigError { problems, warnings: Notes::default(), effective, file: file.path })
+    }
 }
 
 impl Builder<'_> {

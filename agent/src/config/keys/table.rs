@@ -51,7 +51,8 @@ pub(crate) static KEYS: &[Key] = &[
         .flag("--token")
         .required_as("PipeOps token"),
     key(Setting::TokenFile, "pipeops.token_file", Kind::Path, "file that holds the token instead")
-        .environment(&["PIPEOPS_TOKEN_FILE"]),
+        .environment(&["PIPEOPS_TOKEN_FILE"])
+        .flag("--token-file"),
     key(Setting::AllowPlaintext, "pipeops.allow_plaintext", Kind::Boolean, "allow http and ws to a host other than this one")
         .environment(&["PIPEOPS_ALLOW_PLAINTEXT"])
         .default("false"),
@@ -119,7 +120,7 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Integer { minimum: 0, maximum: 65535 },
         "port for probes and metrics; 0 takes a free one",
     )
-    .environment(&["AGENT_PORT"])
+    .environment(&["AGENT_PORT", "PIPEOPS_PORT"])
     .default("8080"),
     key(
         Setting::EnableIngressSync,
@@ -135,7 +136,7 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Boolean,
         "install monitoring components into the cluster",
     )
-    .environment(&["PIPEOPS_AUTO_INSTALL_COMPONENTS"])
+    .environment(&["PIPEOPS_AUTO_INSTALL_COMPONENTS", "AGENT_AUTO_INSTALL_COMPONENTS"])
     .default("false"),
     key(
         Setting::HeartbeatInterval,
@@ -157,9 +158,9 @@ pub(crate) static KEYS: &[Key] = &[
         Setting::Kubeconfig,
         "kubernetes.kubeconfig",
         Kind::Path,
-        "kubeconfig file; the variable may hold several, joined by colons",
+        "kubeconfig file; a variable may hold several, joined by colons",
     )
-    .environment(&["KUBECONFIG"])
+    .environment(&["KUBERNETES_KUBECONFIG", "KUBECONFIG"])
     .flag("--kubeconfig"),
     key(Setting::InCluster, "kubernetes.in_cluster", Kind::Boolean, "use the pod's service account and nothing else")
         .environment(&["KUBERNETES_IN_CLUSTER"])
@@ -169,14 +170,21 @@ pub(crate) static KEYS: &[Key] = &[
         .environment(&["KUBERNETES_NAMESPACE"]),
     key(Setting::ServiceToken, "kubernetes.service_token", Kind::Secret, "service account token for the control plane")
         .environment(&["PIPEOPS_K8S_SERVICE_TOKEN", "KUBERNETES_SERVICE_TOKEN"]),
+    key(
+        Setting::ServiceTokenFile,
+        "kubernetes.service_token_file",
+        Kind::Path,
+        "file that holds the service account token instead",
+    )
+    .environment(&["PIPEOPS_K8S_SERVICE_TOKEN_FILE"]),
     key(Setting::CaCertData, "kubernetes.ca_cert_data", Kind::Pem, "certificate authority of the cluster")
         .environment(&["PIPEOPS_K8S_CERT_DATA", "KUBERNETES_CA_CERT_DATA"]),
     key(Setting::LogLevel, "logging.level", LEVELS, "least important messages that are written")
-        .environment(&["LOG_LEVEL", "PIPEOPS_LOG_LEVEL"])
+        .environment(&["LOG_LEVEL", "PIPEOPS_LOG_LEVEL", "LOGGING_LEVEL"])
         .flag("--log-level")
         .default("info"),
     key(Setting::LogFormat, "logging.format", Kind::Choice(&["json", "text"]), "one JSON object per line, or text for people")
-        .environment(&["LOG_FORMAT"])
+        .environment(&["LOG_FORMAT", "LOGGING_FORMAT"])
         .flag("--log-format")
         .default("json"),
     key(

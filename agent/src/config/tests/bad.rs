@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn refused(result: Result<(Config, Vec<Warning>), ConfigError>) -> String {
+fn refused(result: Result<(Config, Notes), ConfigError>) -> String {
     let message = result.unwrap_err().to_string();
     assert!(!message.contains("CANARY"), "{message}");
     message
@@ -42,7 +42,7 @@ fn bad_files() {
         ("agent: {labels: x}", "1:17: agent.labels: a mapping is expected, found a text"),
         ("agent: {labels: {a: [b]}}", "1:21: agent.labels: a label's value must be a text, found a list"),
         // Truth values and numbers.
-        ("agent: {enable_ingress_sync: yes}", "1:30: agent.enable_ingress_sync: \"yes\" is neither true nor false"),
+        ("agent: {enable_ingress_sync: yes}", "1:30: agent.enable_ingress_sync: \"yes\" is neither true nor false: write true"),
         ("policy: {allow_impersonation: 2}", "1:31: policy.allow_impersonation: \"2\" is neither true nor false"),
         ("agent: {port: abc}", "1:15: agent.port: \"abc\" is not a whole number"),
         ("agent: {port: 65536}", "1:15: agent.port: \"65536\" is outside 0 to 65535"),
@@ -165,7 +165,7 @@ fn bad_files() {
 #[test]
 fn bad_variables() {
     let cases = [
-        ("PIPEOPS_API_URL", "plane.example", "pipeops.api_url: a URL needs a scheme: begin it with https://"),
+        ("PIPEOPS_API_URL", "plane.example", "pipeops.api_url: a URL needs a scheme: write https://plane.example"),
         ("PIPEOPS_API_URL", "ftp://plane.example", "pipeops.api_url: the URL's scheme must be https, http, wss or ws"),
         ("PIPEOPS_API_URL", "https://", "pipeops.api_url: the URL has no host"),
         ("PIPEOPS_API_URL", "https://u:CANARY@a", "pipeops.api_url: a URL must not hold a user name or password"),
@@ -185,7 +185,7 @@ fn bad_variables() {
             "pipeops.token: pipeops.token_file is set as well (environment variable PIPEOPS_TOKEN_FILE): keep one of the two",
         ),
         ("AGENT_PORT", "http", "agent.port: \"http\" is not a whole number"),
-        ("PIPEOPS_ENABLE_INGRESS_SYNC", "on", "agent.enable_ingress_sync: \"on\" is neither true nor false"),
+        ("PIPEOPS_ENABLE_INGRESS_SYNC", "on", "agent.enable_ingress_sync: \"on\" is neither true nor false: write true"),
         ("LOG_LEVEL", "verbose", "logging.level: \"verbose\" is not one of error, warn, info, debug, trace"),
         ("PIPEOPS_BUFFER_BYTES", "lots", "limits.buffer_bytes: \"lots\" is not a number of bytes such as 8388608 or 8MiB"),
         (

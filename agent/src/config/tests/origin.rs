@@ -24,43 +24,139 @@ fn flag_beats_environment_beats_file_beats_default() {
     assert!(!load(&world, &["--config", FILE]).unwrap().0.agent.enable_ingress_sync);
 }
 
+/// A value that is not the default, as one writes it.
+pub(super) fn another_value(key: &Key) -> &'static str {
+    match key.kind {
+        Kind::Boolean if key.default == Some("true") => "false",
+        Kind::Boolean => "true",
+        Kind::Integer { .. } => "7",
+        Kind::Duration { .. } | Kind::Seconds { .. } => "11s",
+        Kind::Bytes { .. } => "2MiB",
+        Kind::Choice(words) if key.default == Some(words[0]) => words[1],
+        Kind::Choice(words) => words[0],
+        Kind::Url => "https://other.example",
+        Kind::Proxy => "http://proxy.example:3128",
+        Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
+        Kind::Path => "/exists",
+        Kind::List(example) => example,
+        Kind::Text | Kind::Secret | Kind::Labels => "word",
+    }
+}
+
+/// A world in which the value can be given: what it needs beside it is there, what it excludes is not, and neither is what would
+/// set it already.
+fn world_for(key: &Key) -> World {
+    let mut world = world_with_required().file("/exists", "abc");
+    for (one, other) in [(Setting::TlsCertFile, "PIPEOPS_TLS_KEY_FILE"), (Setting::TlsKeyFile, "PIPEOPS_TLS_CERT_FILE")] {
+        if key.setting == one {
+            world = world.set(other, "/exists");
+        }
+    }
+    if key.setting == Setting::TokenFile {
+        world.variables.remove("PIPEOPS_TOKEN");
+    }
+    for name in key.environment {
+        world.variables.remove(*name);
+    }
+    world
+}
+
+/// The file that sets a setting and nothing else.
+pub(super) fn file_with(key: &Key, value: &str) -> String {
+    let (section, name) = key.path.rsplit_once('.').unwrap();
+    let closing = "}".repeat(section.matches('.').count() + 1);
+    let value = if key.kind == Kind::Labels { format!("{{a: {value}}}") } else { format!("\"{value}\"") };
+    format!("{}: {{{name}: {value}{closing}\n", section.replace('.', ": {"))
+}
+
 #[test]
-fn every_variable_and_flag_of_the_table_is_read() {
+fn b61_every_setting_takes_effect_from_every_source_it_has() {
     for key in KEYS {
-        let value = match key.kind {
-            Kind::Boolean => "true",
-            Kind::Integer { .. } => "7",
-            Kind::Duration { .. } | Kind::Seconds { .. } => "11s",
-            Kind::Bytes { .. } => "2MiB",
-            Kind::Choice(words) => words[0],
-            Kind::Url => "https://other.example",
-            Kind::Proxy => "proxy.example:3128",
-            Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
-            Kind::Path => "/exists",
-            Kind::List(example) => example,
-            Kind::Text | Kind::Secret | Kind::Labels => "word",
+        let value = another_value(key);
+        assert_ne!(key.default, Some(value), "{}", key.path);
+        let shown = [(Kind::Secret, "***"), (Kind::Labels, "a=word")].into_iter().find(|(kind, _)| *kind == key.kind);
+        let shown = shown.map_or(value, |(_, shown)| shown);
+        let check = |world: &World, words: &[&str]| {
+            let (config, _) = load(world, words).unwrap_or_else(|error| panic!("{} {words:?}: {error}", key.path));
+            assert_eq!(config.effective()[key.setting as usize].text.as_deref(), Some(shown), "{}", key.path);
+            config.source_of(key.setting).clone()
         };
+        let world = world_for(key).file(FILE, &file_with(key, value));
+        assert!(matches!(check(&world, &["--config", FILE]), Source::File { .. }), "{}", key.path);
         for name in key.environment {
-            let mut world = world_with_required().file("/exists", "abc").set(name, value);
-            if key.setting == Setting::TlsCertFile {
-                world = world.set("PIPEOPS_TLS_KEY_FILE", "/exists");
-            }
-            if key.setting == Setting::TlsKeyFile {
-                world = world.set("PIPEOPS_TLS_CERT_FILE", "/exists");
-            }
-            if key.setting == Setting::TokenFile || *name == "AGENT_TOKEN" {
-                world.variables.remove("PIPEOPS_TOKEN");
-            }
-            if *name == "AGENT_CLUSTER_NAME" {
-                world.variables.remove("PIPEOPS_CLUSTER_NAME");
-            }
-            let (config, _) = load(&world, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(*config.source_of(key.setting), Source::Environment(name));
+            assert_eq!(check(&world_for(key).set(name, value), &[]), Source::Environment(name));
         }
         if let Some(flag) = key.flag {
-            let (config, _) = load(&world_with_required(), &[&format!("{flag}={value}")]).unwrap();
-            assert_eq!(*config.source_of(key.setting), Source::Flag(flag));
+            assert_eq!(check(&world_for(key), &[&format!("{flag}={value}")]), Source::Flag(flag));
         }
+    }
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_for_every_setting() {
+    for key in KEYS.iter().filter(|key| key.kind != Kind::Labels) {
+        let value = another_value(key);
+        let mut world = world_for(key).file(FILE, &file_with(key, value));
+        let mut words = vec!["--config".to_owned(), FILE.to_owned()];
+        let source = |world: &World, words: &[String]| {
+            let (config, warnings) = load(world, &words.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+            (config.source_of(key.setting).clone(), warnings)
+        };
+        for (index, name) in key.environment.iter().enumerate().rev() {
+            world = world.set(name, value);
+            assert_eq!(source(&world, &words).0, Source::Environment(name), "{}", key.path);
+            // Set to something else, the ones behind it are named as being without effect.
+            let other = source(&world, &words).1;
+            assert!(!other.iter().any(|note| note.message.contains("goes first")), "{index} {other}");
+        }
+        if let Some(flag) = key.flag {
+            words.push(format!("{flag}={value}"));
+            assert_eq!(source(&world, &words).0, Source::Flag(flag), "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn b61_every_setting_of_the_previous_agent_answers_to_its_automatic_name() {
+    let old = "pipeops.api_url pipeops.token pipeops.tls.enabled pipeops.tls.insecure_skip_verify pipeops.tls.ca_file \
+        pipeops.tls.cert_file pipeops.tls.key_file agent.id agent.cluster_name agent.port agent.enable_ingress_sync \
+        agent.auto_install_components agent.heartbeat_interval_connected kubernetes.kubeconfig kubernetes.in_cluster \
+        kubernetes.namespace kubernetes.service_token kubernetes.ca_cert_data logging.level logging.format \
+        timeouts.websocket_handshake timeouts.websocket_ping timeouts.websocket_read timeouts.websocket_reconnect \
+        timeouts.websocket_reconnect_max timeouts.registration timeouts.shutdown";
+    for path in old.split_whitespace() {
+        let key = KEYS.iter().find(|key| key.path == path).unwrap_or_else(|| panic!("{path}"));
+        let name = path.to_uppercase().replace('.', "_");
+        assert!(key.environment.contains(&name.as_str()), "{path} has no {name}");
+    }
+}
+
+#[test]
+fn b61_a_variable_that_is_named_like_a_section_hides_nothing() {
+    let mut world = world_with_required().file(FILE, "agent: {port: 9}\ntimeouts: {shutdown: 7s}\n");
+    for name in ["AGENT", "PIPEOPS", "PIPEOPS_TLS", "TIMEOUTS", "KUBERNETES", "LOGGING", "GATEWAY", "TUNNELS"] {
+        world = world.set(name, "x");
+    }
+    let (config, warnings) = load(&world, &["--config", FILE]).unwrap();
+    assert_eq!((config.agent.port, config.timeouts.shutdown), (9, Duration::from_secs(7)));
+    assert_eq!(warnings.to_string(), "");
+}
+
+#[test]
+fn b61_what_has_no_effect_is_said() {
+    let world = world_with_required().set("AGENT_CLUSTER_NAME", "west").set("PIPEOPS_CLUSTERNAME", "x").set("LOG_LEVEL", "debug");
+    let world = world.set("LOGGING_LEVEL", "debug").set("PIPEOPS_AGENT_SERVICE_HOST", "10.43.0.7").set("PIPEOPS_SOMETHING", "x");
+    let expected = [
+        "environment variable AGENT_CLUSTER_NAME: agent.cluster_name: ignored: PIPEOPS_CLUSTER_NAME is set as well and goes first",
+        "environment variable PIPEOPS_CLUSTERNAME: no such setting: did you mean PIPEOPS_CLUSTER_NAME?",
+    ];
+    assert_eq!(warnings(load(&world, &[])), expected);
+    for name in ignored::ENVIRONMENT {
+        let message = format!("environment variable {name}: ignored: this setting has no effect");
+        assert_eq!(warnings(load(&world_with_required().set(name, "x"), &[])), [message]);
+    }
+    for name in ["CI", "METADATA_TIMEOUT_MS", "SKIP_GEOIP", "SKIP_METADATA"] {
+        assert_eq!(warnings(load(&world_with_required().set(name, "1"), &[])), Vec::<String>::new());
     }
 }
 

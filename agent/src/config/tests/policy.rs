@@ -43,7 +43,7 @@ services: {insecure_skip_verify: true}
     assert_eq!(config.policy, expected());
     assert!(config.services_insecure_skip_verify);
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].to_string().contains("services.insecure_skip_verify: the certificates of services are not verified"));
+    assert!(warnings.to_string().contains("services.insecure_skip_verify: the certificates of services are not verified"));
     assert_eq!(config.effective()[Setting::Namespaces as usize].text.as_deref(), Some("[team-*, shared]"));
     let empty = load_file("policy: {verbs: , deny_paths: [], allow_addresses: []}").unwrap().0.policy;
     assert_eq!(empty, Policy::default());

@@ -10,7 +10,7 @@ fn way(config: &Config, url: &str) -> Option<String> {
 fn f47_the_scheme_of_the_plane_chooses_the_proxy() {
     let world = world_with_required().set("HTTPS_PROXY", "http://a.example:1").set("HTTP_PROXY", "b.example:2");
     let (config, warnings) = load(&world, &[]).unwrap();
-    assert_eq!(warnings, []);
+    assert!(warnings.is_empty(), "{warnings}");
     for (url, proxy) in [
         ("https://plane.example", "http://a.example:1"),
         ("wss://plane.example", "http://a.example:1"),
