@@ -185,6 +185,7 @@ impl Arguments {
                 | Kind::Secret
                 | Kind::Url
                 | Kind::Path
+                | Kind::Address
                 | Kind::Integer { .. }
                 | Kind::Duration { .. }
                 | Kind::Seconds { .. }

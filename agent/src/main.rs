@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod ask;
 mod clock;
 mod cluster;
 mod config;
@@ -15,6 +16,7 @@ mod go_duration;
 mod identity;
 mod kubeconfig;
 mod link;
+mod listener;
 mod logger;
 mod messages;
 mod report;
@@ -23,6 +25,7 @@ mod services;
 mod signal;
 mod start;
 mod state;
+mod status;
 mod tls;
 mod token;
 mod upstream;
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
             Command::Help(words) => print(&arguments::help(words)),
             Command::Version => print(&version::line()),
             Command::ExplainPolicy => explain_policy(&arguments),
+            Command::Status => ask_status(&arguments),
             Command::Run => run(&arguments),
         },
     }
@@ -121,6 +125,17 @@ fn explain_policy(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn ask_status(arguments: &Arguments) -> ExitCode {
+    let access = Config::load_local(arguments, &ProcessEnvironment, &Disk);
+    let told = ask::ask(&access, arguments.has("--json"));
+    let written = if told.answered {
+        std::io::stdout().write_all(told.text.as_bytes())
+    } else {
+        std::io::stderr().write_all(told.text.as_bytes())
+    };
+    if written.is_err() { ExitCode::FAILURE } else { ExitCode::from(told.exit_code) }
 }
 
 fn print(text: &str) -> ExitCode {

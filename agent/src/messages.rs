@@ -16,5 +16,7 @@ pub(crate) const UNKNOWN_TYPE: &str = "Unknown message type received from contro
 pub(crate) const REFUSED_BY_POLICY: &str = "Refused a request of the control plane by policy";
 pub(crate) const SHUTDOWN: &str = "Received shutdown signal";
 pub(crate) const STOPPED: &str = "PipeOps agent stopped gracefully";
+pub(crate) const LISTENER_STARTED: &str = "Local listener started";
+pub(crate) const LISTENER_FAILED: &str = "Local listener cannot be opened, going on without it and trying again";
 /// The beginning of the `error` field when the socket cannot be established.
 pub(crate) const VIA_WEBSOCKET: &str = "failed to connect via WebSocket";

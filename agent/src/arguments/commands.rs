@@ -7,6 +7,8 @@ pub(crate) enum Command {
     Version,
     /// Say what the policy makes of a request.
     ExplainPolicy,
+    /// Ask the running agent how it is.
+    Status,
     /// Print help about the command of these words, or the group of commands that they begin; empty: about all.
     Help(&'static str),
 }
@@ -49,6 +51,21 @@ pub(crate) static COMMANDS: &[CommandRow] = &[
         description: "Joins the cluster to the control plane and stays until it is stopped by a signal.\n",
         settings: Some(""),
         exit_codes: "0 stopped by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else",
+    },
+    CommandRow {
+        command: Command::Status,
+        words: "status",
+        operands: &[],
+        switches: &[Switch { name: "--json", meaning: "print what the agent answers, as JSON" }],
+        meaning: "ask the running agent how it is",
+        description: "\
+Asks the agent that runs on this machine how it is, and prints a page about it.
+
+It is asked through the socket agent.sock in the folder agent.state_dir, or else through agent.port.
+Both are read from the same configuration as run reads; no token is needed. Gives up after 3 seconds.
+",
+        settings: Some("agent."),
+        exit_codes: "0 the agent is ready, 1 it runs and is not ready, 3 no agent answers, 64 wrong usage",
     },
     CommandRow {
         command: Command::ExplainPolicy,

@@ -25,6 +25,7 @@ pub(crate) enum Setting {
     AgentId,
     Labels,
     Port,
+    ListenAddress,
     EnableIngressSync,
     AutoInstallComponents,
     HeartbeatInterval,
@@ -73,6 +74,8 @@ pub(crate) enum Kind {
     Secret,
     Url,
     Path,
+    /// An IP address.
+    Address,
     Boolean,
     Integer {
         minimum: u64,
@@ -110,6 +113,7 @@ impl fmt::Display for Kind {
             Self::Text | Self::Secret => formatter.write_str("text"),
             Self::Url => formatter.write_str("URL"),
             Self::Path => formatter.write_str("path"),
+            Self::Address => formatter.write_str("IP address"),
             Self::Boolean => formatter.write_str("true or false"),
             Self::Integer { minimum, maximum } => {
                 write!(formatter, "number, {minimum} to {maximum}")

@@ -36,6 +36,7 @@ fn every_variable_and_flag_of_the_table_is_read() {
             Kind::Url => "https://other.example",
             Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
             Kind::Path => "/exists",
+            Kind::Address => "::1",
             Kind::List(example) => example,
             Kind::Text | Kind::Secret | Kind::Labels => "word",
         };
