@@ -152,10 +152,8 @@ mod tests {
     }
 
     fn string(object: &Object, key: &str) -> String {
-        match &object[key] {
-            Value::String(text) => text.clone(),
-            other => panic!("{key} is {other:?}"),
-        }
+        let Value::String(text) = &object[key] else { panic!("{key} is no text") };
+        text.clone()
     }
 
     #[test]
