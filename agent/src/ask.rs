@@ -2,20 +2,20 @@
 
 mod page;
 
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miniserde::json::{self, Object, Value};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use socket2::{SockAddr, Socket, Type};
 
 use crate::config::LocalAccess;
-use crate::listener::{NAME, Stream};
+use crate::listener::NAME;
 
 /// For everything.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The longest answer that is read.
-const MOST_BYTES: u64 = 64 * 1024;
+const MOST_BYTES: usize = 64 * 1024;
 
 const READY: u8 = 0;
 const NOT_READY: u8 = 1;
@@ -33,10 +33,8 @@ pub(crate) struct Told {
 
 /// Asks, and makes a page of the answer, or with `raw` gives it as it is.
 pub(crate) fn ask(access: &LocalAccess, raw: bool) -> Told {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let mut tried = Vec::new();
-    let answer = runtime.ok().and_then(|runtime| runtime.block_on(find(access, &mut tried)));
-    match answer {
+    match find(access, &mut tried) {
         Some((text, object)) => {
             let ready = matches!(object.get("ready"), Some(Value::Bool(true)));
             let text = if raw { format!("{text}\n") } else { page::page(&object) };
@@ -47,12 +45,11 @@ pub(crate) fn ask(access: &LocalAccess, raw: bool) -> Told {
 }
 
 /// The answer of the first that is an agent. `tried` learns where none was.
-async fn find(access: &LocalAccess, tried: &mut Vec<String>) -> Option<(String, Object)> {
-    let until = tokio::time::Instant::now() + LIMIT;
+fn find(access: &LocalAccess, tried: &mut Vec<String>) -> Option<(String, Object)> {
+    let start = Instant::now();
     let path = access.state_dir.join(NAME);
-    let by_socket = async { Ok(Box::new(UnixStream::connect(&path).await?) as Box<dyn Stream>) };
     // The port gets its part of the time, whatever the socket does.
-    match within(tokio::time::Instant::now() + LIMIT / 2, by_socket).await {
+    match SockAddr::unix(&path).map_err(describe).and_then(|address| exchange(&address, start + LIMIT / 2)) {
         Ok(answer) => return Some(answer),
         Err(problem) => tried.push(format!("{}: {problem}", path.display())),
     }
@@ -61,8 +58,7 @@ async fn find(access: &LocalAccess, tried: &mut Vec<String>) -> Option<(String, 
         return None;
     }
     let address = SocketAddr::new(reachable(access.address), access.port);
-    let by_port = async { Ok(Box::new(TcpStream::connect(address).await?) as Box<dyn Stream>) };
-    match within(until, by_port).await {
+    match exchange(&address.into(), start + LIMIT) {
         Ok(answer) => Some(answer),
         Err(problem) => {
             tried.push(format!("{address}: {problem}"));
@@ -71,19 +67,33 @@ async fn find(access: &LocalAccess, tried: &mut Vec<String>) -> Option<(String, 
     }
 }
 
-async fn within(
-    until: tokio::time::Instant,
-    connect: impl Future<Output = std::io::Result<Box<dyn Stream>>>,
-) -> Result<(String, Object), String> {
-    let exchange = async {
-        let mut stream = connect.await.map_err(|error| error.to_string())?;
-        let request = b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await.map_err(|error| error.to_string())?;
-        let mut bytes = Vec::new();
-        stream.take(MOST_BYTES).read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
-        understand(&bytes)
+/// One request and its answer, until a moment when it is too late.
+fn exchange(address: &SockAddr, until: Instant) -> Result<(String, Object), String> {
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let read = || -> io::Result<Vec<u8>> {
+        let mut socket = Socket::new(address.domain(), Type::STREAM, None)?;
+        socket.connect_timeout(address, left())?;
+        socket.set_write_timeout(Some(left()))?;
+        socket.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        while bytes.len() < MOST_BYTES {
+            if Instant::now() >= until {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            socket.set_read_timeout(Some(left()))?;
+            match socket.read(&mut piece)? {
+                0 => break,
+                count => bytes.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            }
+        }
+        Ok(bytes)
     };
-    tokio::time::timeout_at(until, exchange).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    read().map_err(describe).and_then(|bytes| understand(&bytes))
+}
+
+fn describe(error: io::Error) -> String {
+    let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    if late { "no answer in time".to_owned() } else { error.to_string() }
 }
 
 /// The JSON of an answer, if it is an agent's.

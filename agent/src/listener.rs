@@ -39,7 +39,7 @@ pub(crate) struct Front {
 }
 
 /// A connection, whatever it came by.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 enum Socket {
