@@ -193,6 +193,7 @@ impl Arguments {
                 | Kind::Url
                 | Kind::Proxy
                 | Kind::Path
+                | Kind::Address
                 | Kind::Integer { .. }
                 | Kind::Duration { .. }
                 | Kind::Seconds { .. }

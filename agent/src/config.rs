@@ -19,12 +19,13 @@ mod url;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use log::LevelFilter;
 use pipeops_agent_core::policy::Policy;
 
-pub(crate) use build::LoadedPolicy;
+pub(crate) use build::{LoadedPolicy, LocalAccess};
 pub(crate) use convert::base64 as decode_base64;
 pub(crate) use keys::{KEYS, Key, Kind, Setting};
 pub(crate) use source::{ConfigError, Notes, Source};
@@ -106,8 +107,9 @@ pub(crate) struct Agent {
     pub(crate) cluster_name: String,
     pub(crate) id: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
-    /// 0: any free port.
+    /// For the local listener; 0: none.
     pub(crate) port: u16,
+    pub(crate) listen_address: IpAddr,
     pub(crate) enable_ingress_sync: bool,
     pub(crate) auto_install_components: bool,
     pub(crate) heartbeat_interval: Duration,
@@ -194,6 +196,12 @@ impl Config {
         files: &dyn Files,
     ) -> Result<LoadedPolicy, ConfigError> {
         build::build_policy(collect::collect(arguments, environment, files), files)
+    }
+
+    /// Reads where an agent with this configuration answers, and nothing else. Mistakes are no reason not to look: the agent may run
+    /// with what stood there before, so they are only told.
+    pub(crate) fn load_local(arguments: &Arguments, environment: &dyn Environment, files: &dyn Files) -> LocalAccess {
+        build::build_local(collect::collect(arguments, environment, files), files)
     }
 
     /// Every setting with its value and origin, in the order of [`KEYS`].

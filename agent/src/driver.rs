@@ -9,7 +9,7 @@ use log::{debug, info, trace};
 use pipeops_agent_core::message::{Facts, Registration};
 use pipeops_agent_core::session::{Attempt, CloseCode, Failure};
 use pipeops_agent_core::streams;
-use pipeops_agent_core::tunnel::{Input, Output, Tunnel};
+use pipeops_agent_core::tunnel::{Event, Input, Output, Tunnel};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tungstenite::Message;
@@ -23,6 +23,7 @@ use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::signal::Signals;
 use crate::state::Saved;
+use crate::status::{Asker, Flow, Journal, Snapshot};
 use crate::upstream::Upstreams;
 
 /// Reports of exchanges that are taken before the socket gets its turn again.
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) signals: Signals,
     /// What the operator changed.
     pub(crate) changes: mpsc::Receiver<Change>,
+    /// Who wants to know how the agent is.
+    pub(crate) askers: mpsc::Receiver<Asker>,
 }
 
 /// The driver.
@@ -68,6 +71,9 @@ pub(crate) struct Driver {
     report_dial: mpsc::Sender<Dialled>,
     stamps: Stamps,
     reporter: Reporter,
+    journal: Journal,
+    /// Bytes that went through connections that are over.
+    moved_before: (u64, u64),
     /// The payload of the frame that is being made.
     payload: Vec<u8>,
     stopped: bool,
@@ -81,6 +87,8 @@ impl Driver {
         Self {
             parts,
             reporter,
+            journal: Journal::default(),
+            moved_before: (0, 0),
             link: None,
             dialling: None,
             dialled,
@@ -132,6 +140,7 @@ impl Driver {
             Some(dialled) = self.dialled.recv() => Happened::Dialled(dialled),
             Some(facts) = self.parts.news.recv() => Happened::Facts(Box::new(facts)),
             Some(change) = self.parts.changes.recv() => Happened::Change(change),
+            Some(asker) = self.parts.askers.recv() => Happened::Asked(asker),
             () = sleep_until(timer) => Happened::Timeout,
         };
         match happened {
@@ -150,6 +159,10 @@ impl Driver {
             Happened::Change(Change { streams, labels, token }) => {
                 self.parts.dialler.set_token(token);
                 self.handle(Input::Settings { streams, labels });
+            }
+            Happened::Asked(asker) => {
+                // One that did not wait for it is gone.
+                let _ = asker.send(Box::new(self.snapshot()));
             }
             Happened::Timeout => self.handle(Input::Timeout),
         }
@@ -184,6 +197,7 @@ impl Driver {
                     Ok(link) => {
                         self.parts.facts.server_ip = link.local_address().map(|address| address.to_string());
                         self.tell_facts(false);
+                        self.take_link();
                         self.link = Some(link);
                         self.handle(Input::Connected(attempt));
                         // The plane's first words may have come together with the upgrade.
@@ -232,18 +246,41 @@ impl Driver {
     }
 
     fn end_link(&mut self, failure: Failure) {
-        if let Some(link) = self.link.take() {
+        if let Some(link) = self.take_link() {
             let attempt = link.attempt;
             drop(link);
             self.handle(Input::Failed(attempt, failure));
         }
     }
 
+    fn take_link(&mut self) -> Option<Box<Link>> {
+        self.moved_before = self.moved();
+        self.link.take()
+    }
+
+    /// Bytes that went to the plane and came from it, on all connections.
+    fn moved(&self) -> (u64, u64) {
+        let (sent, received) = self.link.as_ref().map_or((0, 0), |link| link.moved());
+        (self.moved_before.0.saturating_add(sent), self.moved_before.1.saturating_add(received))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (to_plane, from_plane) = self.moved();
+        let outgoing = self.link.as_ref().map_or(0, |link| link.waiting());
+        let flow = Flow { to_plane, from_plane, outgoing, events: self.parts.reports.len() };
+        Snapshot::new(self.parts.clock.now(), self.parts.tunnel.session(), self.parts.tunnel.streams(), flow, &self.journal)
+    }
+
     /// Carries out what the tunnel wants done.
     fn carry_out(&mut self) {
         while let Some(output) = self.parts.tunnel.poll_output() {
             match output {
-                Output::Event(event) => self.reporter.event(&event),
+                Output::Event(event) => {
+                    if let Event::Session(event) = &event {
+                        self.journal.note(self.parts.clock.now(), event);
+                    }
+                    self.reporter.event(&event);
+                }
                 Output::Dial(attempt, endpoint) => {
                     let dial = self.parts.dialler.clone().dial(attempt, endpoint, self.parts.dial_limit);
                     let report = self.report_dial.clone();
@@ -287,7 +324,7 @@ impl Driver {
         if let Some(task) = self.dialling.take() {
             task.abort();
         }
-        let link = self.link.take();
+        let link = self.take_link();
         let code = match code {
             CloseCode::Abandon => return,
             CloseCode::Normal => 1000,
@@ -346,6 +383,7 @@ enum Happened {
     Dialled(Dialled),
     Facts(Box<Facts>),
     Change(Change),
+    Asked(Asker),
     Timeout,
 }
 

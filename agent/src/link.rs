@@ -47,6 +47,8 @@ pub(crate) struct Link {
     written: usize,
     /// All bytes that the network ever got.
     total: u64,
+    /// All bytes that ever came from it, behind the upgrade.
+    received: u64,
     /// The socket holds bytes that it was not yet asked to flush.
     unflushed: bool,
     /// Heartbeats in the outgoing buffer, and where they end.
@@ -104,7 +106,8 @@ impl Link {
             }
         };
         let beats = VecDeque::new();
-        Ok((Self { attempt, socket, websocket, landing, written: 0, total: 0, unflushed: false, beats }, response))
+        let link = Self { attempt, socket, websocket, landing, written: 0, total: 0, received: 0, unflushed: false, beats };
+        Ok((link, response))
     }
 
     /// The address that this end has.
@@ -117,7 +120,13 @@ impl Link {
         self.waiting() < HIGH_WATER
     }
 
-    fn waiting(&self) -> usize {
+    /// Bytes that the network has got, and bytes that came from it.
+    pub(crate) const fn moved(&self) -> (u64, u64) {
+        (self.total, self.received)
+    }
+
+    /// Bytes that wait for the network.
+    pub(crate) fn waiting(&self) -> usize {
         self.websocket.get_ref().output.len() - self.written
     }
 
@@ -188,7 +197,10 @@ impl Link {
         }
         match ready!(read_into(&mut self.socket, context, &mut self.landing, &mut self.websocket.get_mut().input)) {
             Ok(0) => Poll::Ready(Turn::Ended(Failure::Closed { code: 1006, reason: String::new() })),
-            Ok(_) => Poll::Ready(Turn::Arrived),
+            Ok(count) => {
+                self.received = self.received.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+                Poll::Ready(Turn::Arrived)
+            }
             Err(error) => Poll::Ready(Turn::Ended(transport_failure(&error))),
         }
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod ask;
 mod clock;
 mod cluster;
 mod config;
@@ -17,6 +18,7 @@ mod identity;
 mod inspect;
 mod kubeconfig;
 mod link;
+mod listener;
 mod logger;
 mod messages;
 mod proxy;
@@ -29,6 +31,7 @@ mod services;
 mod signal;
 mod start;
 mod state;
+mod status;
 mod tls;
 mod token;
 mod upstream;
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
                 let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
                 ExitCode::from(doctor::run(&arguments, FEATURES, &mut out, colour))
             }
+            Command::Status => ask_status(&arguments),
             Command::Run => run(&arguments),
         },
     }
@@ -140,6 +144,17 @@ fn explain_policy(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn ask_status(arguments: &Arguments) -> ExitCode {
+    let access = Config::load_local(arguments, &ProcessEnvironment, &Disk);
+    let told = ask::ask(&access, arguments.has("--json"));
+    let written = if told.answered {
+        std::io::stdout().write_all(told.text.as_bytes())
+    } else {
+        std::io::stderr().write_all(told.text.as_bytes())
+    };
+    if written.is_err() { ExitCode::FAILURE } else { ExitCode::from(told.exit_code) }
 }
 
 fn print(text: &str) -> ExitCode {

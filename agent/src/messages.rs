@@ -20,5 +20,7 @@ pub(crate) const RESTART_NEEDED: &str = "Changed settings that need a restart to
 pub(crate) const LAST_KNOWN_ADDRESS: &str = "The name server does not answer, using the last known address";
 pub(crate) const SHUTDOWN: &str = "Received shutdown signal";
 pub(crate) const STOPPED: &str = "PipeOps agent stopped gracefully";
+pub(crate) const LISTENER_STARTED: &str = "Local listener started";
+pub(crate) const LISTENER_FAILED: &str = "Local listener cannot be opened, going on without it and trying again";
 /// The beginning of the `error` field when the socket cannot be established.
 pub(crate) const VIA_WEBSOCKET: &str = "failed to connect via WebSocket";

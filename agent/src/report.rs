@@ -95,7 +95,7 @@ fn session_event(event: &session::Event, agent_id: &str) {
         session::Event::Lost(failure) => warn!(error = failure.to_string(); "{}", messages::CONNECTION_LOST),
         session::Event::BackingOff(delay) => backing_off(delay),
         session::Event::Registered { known, registration } => registered(*known, registration, agent_id),
-        session::Event::HeartbeatSucceeded => debug!("{}", messages::HEARTBEAT_SENT),
+        session::Event::HeartbeatSucceeded { .. } => debug!("{}", messages::HEARTBEAT_SENT),
         session::Event::HeartbeatFailed { error, retry, after } => {
             warn!(error = error.as_str(), attempt = *retry, backoff = go_duration::format(*after); "{}", messages::HEARTBEAT_FAILED);
         }
@@ -116,7 +116,7 @@ fn connect_failed(failure: &Failure) {
 }
 
 /// What the operator can do about it.
-fn hint(failure: &Failure) -> Option<&'static str> {
+pub(crate) fn hint(failure: &Failure) -> Option<&'static str> {
     match failure {
         Failure::Refused { status: 401 | 403, .. } => Some(
             "the control plane does not accept the token: check PIPEOPS_TOKEN (or AGENT_TOKEN) and get a new one if it was revoked",

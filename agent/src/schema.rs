@@ -76,7 +76,7 @@ fn push_setting(text: &mut String, key: &Key) {
     let mut number = false;
     // Writing to a String cannot fail.
     match key.kind {
-        Kind::Text | Kind::Path | Kind::Proxy => {
+        Kind::Text | Kind::Path | Kind::Proxy | Kind::Address => {
             let _ = write!(text, "{SCALAR},\"maxLength\":4096");
         }
         Kind::Secret => text.push_str(SECRET),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,11 +22,13 @@ use crate::config::{Config, Disk, ProcessEnvironment};
 use crate::dial::Dialler;
 use crate::driver::{Driver, Parts};
 use crate::kubeconfig::{self, ClusterAccess, SERVICE_ACCOUNT_FOLDER, Selection, Source};
+use crate::listener::{self, Front};
 use crate::reload::Reloader;
 use crate::route::Routes;
 use crate::services::Services;
 use crate::signal::Signals;
 use crate::state::{Objects, Saved, Store};
+use crate::status::{About, Questions};
 use crate::upstream::{Pool, Upstreams};
 use crate::version::VERSION;
 use crate::{facts, identity, token};
@@ -158,6 +160,13 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
         changes: send_changes,
     };
     tokio::spawn(reloader.run());
+    let (questions, askers) = Questions::channel();
+    let front = Front { about: Arc::new(about(config, &agent_id)), questions };
+    // Kept until the end, which removes the file.
+    let _socket_file = listener::serve_socket(front.clone(), &config.agent.state_dir).await;
+    if config.agent.port != 0 {
+        tokio::spawn(listener::serve_port(front, (config.agent.listen_address, config.agent.port).into()));
+    }
     let tunnel = Tunnel::new(tunnel_config(config, &agent_id, cluster_id), fastrand::u64(..), clock.now());
     let driver = Driver::new(Parts {
         tunnel,
@@ -174,6 +183,7 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
         agent_id,
         signals,
         changes,
+        askers,
     });
     driver.run().await;
     // What the plane gave a moment ago may still be on its way to the disk; one that hangs does not hold the end back for long.
@@ -201,6 +211,17 @@ pub(crate) fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, Sta
         }
     }
     Ok(access)
+}
+
+fn about(config: &Config, agent_id: &str) -> About {
+    About {
+        agent_id: agent_id.into(),
+        cluster_name: config.agent.cluster_name.clone(),
+        plane: config.pipeops.api_url.authority(),
+        config_file: config.file.clone(),
+        started: SystemTime::now(),
+        liveness: config.timeouts.websocket_read,
+    }
 }
 
 /// In a cluster the Go agent's objects, elsewhere a file.

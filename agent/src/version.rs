@@ -21,11 +21,16 @@ pub(crate) fn commit_date() -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + commit_time()).to_string()
 }
 
+/// The version in full, as one line without a line feed.
+pub(crate) fn full() -> String {
+    format!("pipeops-agent {VERSION} (commit {COMMIT} of {}, {TARGET})", commit_date())
+}
+
 /// What `version` prints, with a line feed at the end.
 pub(crate) fn text(features: Features) -> String {
     let names = features.names();
     let features = if names.is_empty() { "no optional features".to_owned() } else { format!("features: {}", names.join(", ")) };
-    format!("pipeops-agent {VERSION} (commit {COMMIT} of {}, {TARGET})\n{features}\n", commit_date())
+    format!("{}\n{features}\n", full())
 }
 
 /// What `version --json` prints, with a line feed at the end. None of the texts holds what JSON would escape.

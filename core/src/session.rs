@@ -24,7 +24,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use self::heartbeat::{Pulse, Step};
-pub use self::io::{Attempt, Beat, CloseCode, Endpoint, Event, Failure, Input, Output, State};
+pub use self::io::{Attempt, Beat, CloseCode, Endpoint, Event, Failure, Input, Output, Stage, State};
 use crate::backoff::{self, Backoff};
 use crate::message::Registration;
 use crate::time::{Instant, earliest};
@@ -129,6 +129,7 @@ pub struct Session {
     acknowledges: bool,
     /// Whether the connection before was up, so that the next one is a return.
     was_online: bool,
+    heard: Option<Instant>,
 }
 
 impl Session {
@@ -149,6 +150,7 @@ impl Session {
             facts_ready: false,
             acknowledges: false,
             was_online: false,
+            heard: None,
         };
         session.dial(Endpoint::Controller);
         session
@@ -210,6 +212,24 @@ impl Session {
         self.state
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Connecting { endpoint, .. } => Stage::Dialling { registered: matches!(endpoint, Endpoint::Gateway { .. }) },
+            Phase::Registering { .. } => Stage::Registering,
+            Phase::Online(_) => Stage::Online,
+            Phase::BackingOff { until } => Stage::BackingOff { until: *until },
+            Phase::Draining { .. } | Phase::Closing { .. } | Phase::Stopped => Stage::Ending,
+        }
+    }
+
+    /// When the plane was heard for the last time, on any connection.
+    #[must_use]
+    pub const fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
     /// The attempt that is under way or up.
     #[must_use]
     pub const fn attempt(&self) -> Attempt {
@@ -268,6 +288,7 @@ impl Session {
     }
 
     fn on_connected(&mut self) {
+        self.heard = Some(self.now);
         let Phase::Connecting { endpoint, .. } = &self.phase else {
             return;
         };

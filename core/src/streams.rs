@@ -12,6 +12,7 @@
 
 mod admission;
 mod channel;
+mod counters;
 mod exchange;
 mod flow;
 mod io;
@@ -28,6 +29,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::time::Duration;
 
+pub use self::counters::{Counters, Outcome, Place, Shape};
 use self::exchange::{Answer, Ending, Exchange, Upload};
 pub(crate) use self::exchange::{OVERHEAD, collect};
 pub use self::io::{Body, Event, Input, Key, Open, Output, Settings, Target, UpstreamError};
@@ -114,6 +116,7 @@ pub struct Streams {
     awaiting_binary: Option<Key>,
     draining: bool,
     drained: bool,
+    counters: Counters,
 }
 
 impl Streams {
@@ -142,6 +145,7 @@ impl Streams {
             awaiting_binary: None,
             draining: false,
             drained: false,
+            counters: Counters::default(),
         }
     }
 
@@ -197,6 +201,12 @@ impl Streams {
         &self.budget
     }
 
+    /// What became of the exchanges.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Exchanges in the table.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -240,6 +250,7 @@ impl Streams {
 
     /// Answers a request that never became an exchange.
     fn refuse(&mut self, id: Arc<str>, streamed: bool, error: &UpstreamError) {
+        self.counters.refuse(error);
         self.outputs.push_back(Output::Event(Event::Refused { id: id.clone(), error: error.clone() }));
         let error = alloc::format!("{error}");
         self.notices.push(if streamed { Outbound::ResponseAbort { id, error } } else { Outbound::Error { id, error } });
@@ -253,6 +264,10 @@ impl Streams {
         if exchange.ending.is_some() {
             return;
         }
+        exchange.outcome.get_or_insert(match ending {
+            Ending::Complete | Ending::Closed(..) => Outcome::Answered,
+            Ending::Failed(..) => Outcome::Failed,
+        });
         exchange.ending = Some(ending);
         let reserved = core::mem::take(&mut exchange.reserved);
         exchange.upload = Upload::Closed;
@@ -282,6 +297,7 @@ impl Streams {
         if !(matches!(error, UpstreamError::Deadline | UpstreamError::ShuttingDown) && self.say_goodbye(key)) {
             self.outputs.push_back(Output::Abort { key });
         }
+        self.counters.fail(&error);
         let text = alloc::format!("{error}");
         let code = error.close_code();
         self.outputs.push_back(Output::Event(Event::Failed { id, error }));
@@ -292,7 +308,15 @@ impl Streams {
         let Some(&key) = self.ids.get(id) else { return };
         self.outputs.push_back(Output::Abort { key });
         self.outputs.push_back(Output::Event(Event::Cancelled { id: id.into() }));
+        self.mark(key, Outcome::Cancelled);
         self.forget(key);
+    }
+
+    /// Notes how an exchange ended, whatever it looked like before.
+    fn mark(&mut self, key: Key, outcome: Outcome) {
+        if let Some(exchange) = self.exchanges.get_mut(&key) {
+            exchange.outcome = Some(outcome);
+        }
     }
 
     /// Takes an exchange out of the table and gives everything back that it held.
@@ -306,6 +330,10 @@ impl Streams {
     fn remove(&mut self, key: Key) -> Option<Exchange> {
         self.stop_pings(key);
         let exchange = self.exchanges.remove(&key)?;
+        if let Some(traffic) = exchange.traffic {
+            // The one that has no end of its own was ended by the backend, without a word.
+            self.counters.end(traffic, exchange.outcome.unwrap_or(Outcome::Answered));
+        }
         self.ids.remove(&exchange.id);
         self.deadlines.remove(&(exchange.deadline, key));
         if self.awaiting_binary == Some(key) {
@@ -346,6 +374,7 @@ impl Streams {
         self.notices.clear();
         while let Some((&key, _)) = self.exchanges.first_key_value() {
             self.outputs.push_back(Output::Abort { key });
+            self.mark(key, Outcome::Lost);
             self.forget(key);
         }
         self.abort_lingering();

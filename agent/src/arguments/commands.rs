@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Completions,
     /// Print the manual page.
     Manual,
+    /// Ask the running agent how it is.
+    Status,
     /// Print help about the command of these words, or the group of commands that they begin; empty: about all.
     Help(&'static str),
 }
@@ -55,9 +57,10 @@ pub(crate) struct Switch {
 pub(crate) const FLAGS_ONLY: Option<&str> = Some("-");
 
 /// What the codes mean for all commands, for the manual page.
-pub(crate) static EXIT_CODES: [(u8, &str); 4] = [
+pub(crate) static EXIT_CODES: [(u8, &str); 5] = [
     (0, "all is well, or the agent was stopped by a signal"),
     (1, "the answer is no, as that of policy explain, or something failed that is neither usage nor configuration"),
+    (3, "no agent answers, said by status alone"),
     (64, "wrong usage: a flag, a command or a word that is not known"),
     (78, "wrong configuration: the messages name the place and the cure; starting again without a change is of no use"),
 ];
@@ -94,6 +97,21 @@ registers nothing, changes nothing, and may run beside a running agent.
 ",
         settings: Some(""),
         exit_codes: "0 nothing failed, 1 something failed, 64 wrong usage, 78 wrong configuration",
+    },
+    CommandRow {
+        command: Command::Status,
+        words: "status",
+        operands: &[],
+        switches: &[Switch { name: "--json", meaning: "print what the agent answers, as JSON" }],
+        meaning: "ask the running agent how it is",
+        description: "\
+Asks the agent that runs on this machine how it is, and prints a page about it.
+
+It is asked through the socket agent.sock in the folder agent.state_dir, or else through agent.port.
+Both are read from the same configuration as run reads; no token is needed. Gives up after 3 seconds.
+",
+        settings: Some("agent."),
+        exit_codes: "0 the agent is ready, 1 it runs and is not ready, 3 no agent answers, 64 wrong usage",
     },
     CommandRow {
         command: Command::ExplainPolicy,

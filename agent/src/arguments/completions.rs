@@ -43,6 +43,7 @@ fn flags_with_value() -> Vec<(&'static str, Value)> {
             | Kind::Secret
             | Kind::Url
             | Kind::Proxy
+            | Kind::Address
             | Kind::Integer { .. }
             | Kind::Duration { .. }
             | Kind::Seconds { .. }

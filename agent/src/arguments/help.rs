@@ -84,6 +84,7 @@ pub(super) fn flag_rows() -> Vec<(String, String)> {
             Kind::Choice(words) => format!("{flag} {}", words.join("|")),
             Kind::Text
             | Kind::Secret
+            | Kind::Address
             | Kind::Integer { .. }
             | Kind::Duration { .. }
             | Kind::Seconds { .. }

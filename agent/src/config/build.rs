@@ -1,6 +1,7 @@
 //! From the texts of the settings to the typed [`Config`], with every mistake noted.
 
 mod effective;
+mod local;
 mod pipeops;
 mod policy;
 mod proxy;
@@ -22,6 +23,7 @@ use crate::config::{Agent, Config, Features, Kubernetes, Limits, Logging, State,
 use crate::logger::Format;
 use crate::secret::Secret;
 
+pub(crate) use local::{LocalAccess, build_local};
 pub(crate) use policy::{LoadedPolicy, build_policy};
 
 /// Longest name or identity in bytes.
@@ -47,7 +49,8 @@ pub(crate) fn build(collected: Collected, files: &dyn Files, features: Features)
         cluster_name: cluster_name.unwrap_or_default(),
         id: builder.text(Setting::AgentId),
         labels: core::mem::take(&mut file.labels),
-        port: u16::try_from(builder.integer(Setting::Port)).unwrap_or_default(),
+        port: builder.port(),
+        listen_address: builder.listen_address(),
         enable_ingress_sync: builder.boolean(Setting::EnableIngressSync),
         auto_install_components: builder.boolean(Setting::AutoInstallComponents),
         heartbeat_interval: builder.duration(Setting::HeartbeatInterval),

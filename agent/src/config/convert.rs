@@ -2,6 +2,7 @@
 //! functions is for secrets.
 
 use core::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -114,6 +115,20 @@ pub(crate) fn plain(text: &str, maximum: usize) -> Converted<String> {
     Ok(text.to_owned())
 }
 
+/// The address of an interface of this machine.
+pub(crate) fn address(text: &str) -> Converted<IpAddr> {
+    text.parse().map_err(|_| {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if bare.is_some_and(|bare| bare.parse::<IpAddr>().is_ok()) {
+            return format!("{} has brackets: write the address without them", shown(text));
+        }
+        if text.parse::<SocketAddr>().is_ok() {
+            return format!("{} holds a port: write the address alone, and the port in agent.port", shown(text));
+        }
+        format!("{} is not an IP address: write 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses", shown(text))
+    })
+}
+
 /// A level as this agent and its predecessor name it; `fatal` and `panic` mean error.
 pub(crate) fn level(text: &str) -> Converted<LevelFilter> {
     match text.to_ascii_lowercase().as_str() {
@@ -176,6 +191,23 @@ mod tests {
             assert!(bytes(text, 0, u64::MAX).unwrap_err().contains("is not a number of bytes"), "{text}");
         }
         assert!(bytes("99999999999GiB", 0, u64::MAX).unwrap_err().contains("is outside"));
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("0.0.0.0"), Ok(IpAddr::from([0, 0, 0, 0])));
+        assert_eq!(address("::1").map(|address| address.is_loopback()), Ok(true));
+        for (text, part) in [
+            ("[::1]", "brackets"),
+            ("0.0.0.0:8080", "agent.port"),
+            ("[::]:80", "agent.port"),
+            ("localhost", "is not an IP address: write 127.0.0.1"),
+            (":8080", "is not an IP address"),
+            ("127.1", "is not an IP address"),
+            ("", "is not an IP address"),
+        ] {
+            assert!(address(text).unwrap_err().contains(part), "{text}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) enum Setting {
     AgentId,
     Labels,
     Port,
+    ListenAddress,
     EnableIngressSync,
     AutoInstallComponents,
     HeartbeatInterval,
@@ -82,6 +83,8 @@ pub(crate) enum Kind {
     /// The URL of a proxy, shown without user name and password.
     Proxy,
     Path,
+    /// An IP address.
+    Address,
     Boolean,
     Integer {
         minimum: u64,
@@ -119,6 +122,7 @@ impl fmt::Display for Kind {
             Self::Text | Self::Secret => formatter.write_str("text"),
             Self::Url | Self::Proxy => formatter.write_str("URL"),
             Self::Path => formatter.write_str("path"),
+            Self::Address => formatter.write_str("IP address"),
             Self::Boolean => formatter.write_str("true or false"),
             Self::Integer { minimum, maximum } => {
                 write!(formatter, "number, {minimum} to {maximum}")

@@ -51,6 +51,11 @@ impl Pulse {
         Self { stage: Stage::Resting { next: now }, beat: Beat(0), started: now, retries: 0, answerable_until: None }
     }
 
+    /// When the last beat was handed over.
+    pub(super) const fn started(&self) -> Instant {
+        self.started
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         match self.stage {
             Stage::Resting { next } | Stage::Failed { next } => next,

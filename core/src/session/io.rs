@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::backoff::Delay;
 use crate::message::Registration;
+use crate::time::Instant;
 
 /// One dial and the socket that comes of it. Never used twice, so what arrives for an older one is known to be stale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +67,27 @@ impl State {
             Self::Reconnecting => "reconnecting",
         }
     }
+}
+
+/// Where the session stands, in more detail than [`State`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Dialling; `registered` when it is the gateway that the registration named.
+    Dialling {
+        /// Whether the plane has registered the cluster.
+        registered: bool,
+    },
+    /// Waiting for the plane to register the cluster.
+    Registering,
+    /// Registered and online.
+    Online,
+    /// Waiting for the next dial.
+    BackingOff {
+        /// When that comes.
+        until: Instant,
+    },
+    /// Told to end.
+    Ending,
 }
 
 /// Why an attempt ended.
@@ -236,7 +258,10 @@ pub enum Event {
         registration: Registration,
     },
     /// A heartbeat was delivered.
-    HeartbeatSucceeded,
+    HeartbeatSucceeded {
+        /// How long that took.
+        took: Duration,
+    },
     /// A heartbeat failed and is tried again.
     HeartbeatFailed {
         /// Why.

@@ -1,5 +1,7 @@
 //! The session while it is online: pings, liveness, heartbeats and what comes of them.
 
+use core::time::Duration;
+
 use super::heartbeat::{Pulse, Step};
 use super::{Beat, Event, Failure, Online, Output, Phase, Session, State};
 
@@ -19,6 +21,7 @@ impl Session {
 
     pub(super) fn on_heard(&mut self) {
         let now = self.now;
+        self.heard = Some(now);
         if let Phase::Online(online) = &mut self.phase {
             online.heard = now;
             let step = online.pulse.on_heard();
@@ -53,7 +56,11 @@ impl Session {
     pub(super) fn take_step(&mut self, step: Step) {
         match step {
             Step::Nothing => {}
-            Step::Succeeded => self.event(Event::HeartbeatSucceeded),
+            Step::Succeeded => {
+                let online = if let Phase::Online(online) = &self.phase { Some(online) } else { None };
+                let took = online.map_or(Duration::ZERO, |online| self.now.since(online.pulse.started()));
+                self.event(Event::HeartbeatSucceeded { took });
+            }
             Step::Beat => self.beat(),
             Step::Retry { error, retry, after } => self.event(Event::HeartbeatFailed { error, retry, after }),
             Step::GiveUp { error } => {

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 use core::time::Duration;
 
+use super::counters::{Place, Shape, Traffic};
 use super::exchange::{Answer, Exchange, Upload, cost};
 use super::request::Plan;
 use super::socket::Upgrading;
@@ -41,6 +42,14 @@ impl Streams {
         let awaits_binary = request.body == RequestBody::NextBinary;
         let deadline = self.deadline(&request.time_limit, streamed, awaits_binary);
         let mut exchange = self.exchange(id, Entry::Request, streamed, deadline);
+        exchange.traffic = Some(Traffic {
+            place: if target == Target::KubernetesApi { Place::Kubernetes } else { Place::Service },
+            shape: match (&protocol, streamed) {
+                (Some(_), _) => Shape::Upgrade,
+                (None, true) => Shape::Stream,
+                (None, false) => Shape::Request,
+            },
+        });
         exchange.uploading = size + early;
         exchange.heading = heading;
         let upgrade = protocol.is_some();
@@ -82,6 +91,9 @@ impl Streams {
     }
 
     pub(super) fn enter(&mut self, key: Key, exchange: Exchange) {
+        if let Some(traffic) = exchange.traffic {
+            self.counters.begin(traffic);
+        }
         self.ids.insert(exchange.id.clone(), key);
         self.exchanges.insert(key, exchange);
     }
@@ -112,6 +124,8 @@ impl Streams {
             deadline,
             deadline_is_default,
             ending: None,
+            traffic: None,
+            outcome: None,
             awaiting: None,
             after_binary: (deadline, deadline_is_default),
             upgrading: None,

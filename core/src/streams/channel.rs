@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::exchange::{Answer, Ending, answer_headers};
 use super::socket::{Announce, Socket, Source, Upgrading};
 use super::upgrade::{Protocol, is_channel_family};
-use super::{Event, Key, Output, Streams, UpstreamError};
+use super::{Event, Key, Outcome, Output, Streams, UpstreamError};
 use crate::budget::Way;
 use crate::message::{Entry, Header, Outbound, SocketAddress};
 use crate::websocket::{self, BINARY, CLOSE, MAX_CONTROL, PING, PONG, Reader, TEXT};
@@ -215,6 +215,7 @@ impl Streams {
         let Some(exchange) = self.exchanges.get(&key) else { return };
         let (id, entry) = (exchange.id.clone(), exchange.entry);
         self.outputs.push_back(Output::Event(Event::Cancelled { id: id.clone() }));
+        self.mark(key, Outcome::Cancelled);
         let code = code.unwrap_or(1000);
         if self.part(key, code, reason, false) {
             self.linger(key);

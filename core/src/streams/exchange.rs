@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Open;
+use super::counters::{Outcome, Traffic};
 use super::schedule::Class;
 use super::socket::{Socket, Upgrading};
 use crate::message::{Entry, Header};
@@ -86,6 +87,9 @@ pub(super) struct Exchange {
     /// The deadline is ours and ends with the answer's head, rather than the plane's, which is for everything.
     pub(super) deadline_is_default: bool,
     pub(super) ending: Option<Ending>,
+    /// What it is counted as; `None` where no backend is asked.
+    pub(super) traffic: Option<Traffic>,
+    pub(super) outcome: Option<Outcome>,
     /// What to open once the announced binary body is there, and the deadline that counts from then on.
     pub(super) awaiting: Option<Box<Open>>,
     pub(super) after_binary: (Instant, bool),

@@ -209,22 +209,42 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// The classes, in the order of [`UpstreamError::index`].
+    pub const CLASSES: [&'static str; 11] = [
+        "unreachable",
+        "broken",
+        "deadline",
+        "bad_request",
+        "denied",
+        "overloaded",
+        "backpressure",
+        "too_large",
+        "not_upgraded",
+        "unauthorized",
+        "shutting_down",
+    ];
+
+    /// The place of the class among [`UpstreamError::CLASSES`].
+    pub(super) const fn index(&self) -> usize {
+        match self {
+            Self::Unreachable(_) => 0,
+            Self::Broken(_) => 1,
+            Self::Deadline => 2,
+            Self::BadRequest(_) => 3,
+            Self::Denied(_) => 4,
+            Self::Overloaded(_) => 5,
+            Self::Backpressure => 6,
+            Self::TooLarge => 7,
+            Self::NotUpgraded(_) => 8,
+            Self::Unauthorized => 9,
+            Self::ShuttingDown => 10,
+        }
+    }
+
     /// The class, one word.
     #[must_use]
     pub const fn class(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Broken(_) => "broken",
-            Self::Deadline => "deadline",
-            Self::BadRequest(_) => "bad_request",
-            Self::Denied(_) => "denied",
-            Self::Overloaded(_) => "overloaded",
-            Self::Backpressure => "backpressure",
-            Self::TooLarge => "too_large",
-            Self::NotUpgraded(_) => "not_upgraded",
-            Self::Unauthorized => "unauthorized",
-            Self::ShuttingDown => "shutting_down",
-        }
+        Self::CLASSES[self.index()]
     }
 
     /// The close code (RFC 6455, section 7.4.1) that stands for the error where a connection was upgraded.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::counters::Outcome;
 use super::exchange::{Ending, Exchange, cost};
 use super::upgrade::{self, Protocol};
 use super::{Event, Key, Output, Streams, Target, UpstreamError};
@@ -30,6 +31,8 @@ pub(super) struct Answered {
     pub(super) reason: &'static str,
     pub(super) message: String,
     pub(super) rule: Option<&'static str>,
+    /// The same for those who count.
+    pub(super) error: UpstreamError,
 }
 
 /// What goes to the backend.
@@ -48,6 +51,7 @@ impl From<Refusal> for Decision {
             reason: "Forbidden",
             message: alloc::format!("the agent's policy does not allow this: {refusal} (rule {})", refusal.rule()),
             rule: Some(refusal.rule()),
+            error: UpstreamError::Denied(refusal),
         })
     }
 }
@@ -154,7 +158,7 @@ impl Streams {
     pub(super) fn deny(&mut self, key: Key, refusal: Refusal) {
         let waits =
             |exchange: &&mut Exchange| !exchange.head_seen && exchange.ending.is_none() && exchange.entry == Entry::Request;
-        let Decision::Answer(Answered { status, reason, message, rule }) = Decision::from(refusal) else { return };
+        let Decision::Answer(Answered { status, reason, message, rule, error }) = Decision::from(refusal) else { return };
         let body = status_object(status, reason, &message);
         let Some(exchange) = self.exchanges.get_mut(&key).filter(waits) else {
             return self.fail(key, UpstreamError::Denied(refusal));
@@ -166,6 +170,8 @@ impl Streams {
         exchange.held += taken;
         exchange.upgrading = None;
         exchange.put_own_answer(status, body);
+        exchange.outcome = Some(Outcome::Refused);
+        self.counters.fail(&error);
         let id = exchange.id.clone();
         self.outputs.push_back(Output::Event(Event::Answered { id, status, message, rule }));
         self.settle(key, Ending::Complete);
@@ -173,12 +179,13 @@ impl Streams {
 
     /// An answer that comes from the agent itself.
     fn answer(&mut self, request: &ProxyRequest, id: Arc<str>, answer: Answered) {
-        let Answered { status, reason, message, rule } = answer;
+        let Answered { status, reason, message, rule, error } = answer;
         let body = status_object(status, reason, &message);
         let taken = if request.streamed_answer { cost(body.len()) } else { body.len() };
         if !self.budget.take(Way::Answer, taken) {
             return self.refuse(id, request.streamed_answer, &UpstreamError::Overloaded("the agent's buffers are full"));
         }
+        self.counters.refuse(&error);
         self.outputs.push_back(Output::Event(Event::Answered { id: id.clone(), status, message, rule }));
         let key = self.key();
         let mut exchange = self.exchange(id, Entry::Request, request.streamed_answer, (self.now, false));
@@ -196,6 +203,7 @@ pub(super) fn unauthorized() -> Answered {
         reason: "Unauthorized",
         message: "the request carries no single Authorization, and the agent never lends its own".into(),
         rule: None,
+        error: UpstreamError::Unauthorized,
     }
 }
 

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::counters::{Place, Shape, Traffic};
 use super::request::{HEAD_TOO_LARGE, unauthorized};
 use super::socket::Upgrading;
 use super::upgrade::{self, Protocol};
@@ -28,11 +29,13 @@ impl Streams {
             Ok(None) => {
                 let message: String = unauthorized().message;
                 self.outputs.push_back(Output::Event(Event::Answered { id: id.clone(), status: 401, message, rule: None }));
+                self.counters.refuse(&UpstreamError::Unauthorized);
                 self.tell_start_error(id, &UpstreamError::Unauthorized);
             }
             Ok(Some((uri, headers))) => {
                 let key = self.key();
                 let mut exchange = self.exchange(id, Entry::Start, false, self.deadline(&TimeLimit::None, true, false));
+                exchange.traffic = Some(Traffic { place: Place::Kubernetes, shape: Shape::Upgrade });
                 exchange.upgrading = Some(Box::new(Upgrading {
                     protocol: Protocol::WebSocket,
                     may_translate: upgrade::ends_in(&request.path, &["exec", "attach"]),
@@ -69,6 +72,7 @@ impl Streams {
     }
 
     fn refuse_start(&mut self, id: Arc<str>, error: &UpstreamError) {
+        self.counters.refuse(error);
         self.outputs.push_back(Output::Event(Event::Refused { id: id.clone(), error: error.clone() }));
         self.tell_start_error(id, error);
     }

@@ -7,7 +7,7 @@ use devplane::plane::{PlaneConfig, Role};
 use super::harness::{Bed, LIMIT, Setup};
 use super::{bed, finish, seconds, text};
 
-/// The sockets that a process listens on.
+/// The addresses that a process listens on, as the kernel writes them.
 fn listening(pid: u32) -> Vec<String> {
     let mut sockets = BTreeSet::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
@@ -25,7 +25,7 @@ fn listening(pid: u32) -> Vec<String> {
         for line in text.lines().skip(1) {
             let columns: Vec<_> = line.split_whitespace().collect();
             if columns[3] == "0A" && sockets.contains(columns[9]) {
-                found.push(line.to_owned());
+                found.push(columns[1].to_owned());
             }
         }
     }
@@ -35,8 +35,23 @@ fn listening(pid: u32) -> Vec<String> {
 #[test]
 fn f01_connects_outbound_only() {
     let bed = bed();
-    let agent = bed.agent().online();
+    let agent = bed.agent().set("agent.port", 0).online();
     assert_eq!(listening(agent.pid()), Vec::<String>::new());
+    assert_eq!(bed.accepted(), [Role::Controller, Role::Gateway]);
+    finish(agent, &bed);
+}
+
+#[test]
+fn f01_the_default_port_is_for_this_machine_alone_and_the_tunnel_does_not_need_it() {
+    let bed = bed();
+    let agent = bed.agent().unset("agent.port").online();
+    // Where another test or program has the port, there is none at all, and the tunnel is up all the same.
+    let said = |line: &serde_json::Value| line["msg"].as_str().is_some_and(|msg| msg.starts_with("Local listener "));
+    let line = agent.wait_log(said, LIMIT);
+    assert_eq!(line["address"], "127.0.0.1:8080");
+    // An address in the kernel's notation: 127.0.0.1 backwards, 8080.
+    let expected: &[&str] = if line["msg"] == "Local listener started" { &["0100007F:1F90"] } else { &[] };
+    assert_eq!(listening(agent.pid()), expected);
     assert_eq!(bed.accepted(), [Role::Controller, Role::Gateway]);
     finish(agent, &bed);
 }

@@ -32,6 +32,7 @@ pub(super) fn rows(collected: &Collected) -> Vec<Effective> {
             Kind::Text
             | Kind::Url
             | Kind::Path
+            | Kind::Address
             | Kind::Boolean
             | Kind::Integer { .. }
             | Kind::Duration { .. }

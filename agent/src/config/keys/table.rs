@@ -118,10 +118,18 @@ pub(crate) static KEYS: &[Key] = &[
         Setting::Port,
         "agent.port",
         Kind::Integer { minimum: 0, maximum: 65535 },
-        "port for probes and metrics; 0 takes a free one",
+        "port for probes, metrics and `status`; 0: listen on no port",
     )
     .environment(&["AGENT_PORT", "PIPEOPS_PORT"])
     .default("8080"),
+    key(
+        Setting::ListenAddress,
+        "agent.listen_address",
+        Kind::Address,
+        "address that `agent.port` is opened on; in a pod `0.0.0.0`, so that kubelet and Prometheus reach it",
+    )
+    .environment(&["AGENT_LISTEN_ADDRESS", "PIPEOPS_LISTEN_ADDRESS"])
+    .default("127.0.0.1"),
     key(
         Setting::EnableIngressSync,
         "agent.enable_ingress_sync",

@@ -48,6 +48,19 @@ fn bad_files() {
         ("agent: {port: 65536}", "1:15: agent.port: \"65536\" is outside 0 to 65535"),
         ("agent: {port: -1}", "1:15: agent.port: \"-1\" is outside 0 to 65535"),
         ("agent: {port: 80.5}", "1:15: agent.port: \"80.5\" is not a whole number"),
+        (
+            "agent: {listen_address: localhost}",
+            "1:25: agent.listen_address: \"localhost\" is not an IP address: write 127.0.0.1 for this machine alone, \
+             0.0.0.0 for all of its addresses",
+        ),
+        (
+            "agent: {listen_address: \"0.0.0.0:8080\"}",
+            "1:25: agent.listen_address: \"0.0.0.0:8080\" holds a port: write the address alone, and the port in agent.port",
+        ),
+        (
+            "agent: {listen_address: \"[::1]\"}",
+            "1:25: agent.listen_address: \"[::1]\" has brackets: write the address without them",
+        ),
         ("limits: {max_exchanges: 0}", "1:25: limits.max_exchanges: \"0\" is outside 1 to 4096"),
         ("limits: {max_exchanges: 4097}", "1:25: limits.max_exchanges: \"4097\" is outside 1 to 4096"),
         ("limits: {buffer_bytes: 1000}", "1:24: limits.buffer_bytes: \"1000\" is outside 1048576 to 1073741824 bytes"),
@@ -185,6 +198,7 @@ fn bad_variables() {
             "pipeops.token: pipeops.token_file is set as well (environment variable PIPEOPS_TOKEN_FILE): keep one of the two",
         ),
         ("AGENT_PORT", "http", "agent.port: \"http\" is not a whole number"),
+        ("PIPEOPS_LISTEN_ADDRESS", "[::1]", "agent.listen_address: \"[::1]\" has brackets: write the address without them"),
         ("PIPEOPS_ENABLE_INGRESS_SYNC", "on", "agent.enable_ingress_sync: \"on\" is neither true nor false: write true"),
         ("LOG_LEVEL", "verbose", "logging.level: \"verbose\" is not one of error, warn, info, debug, trace"),
         ("PIPEOPS_BUFFER_BYTES", "lots", "limits.buffer_bytes: \"lots\" is not a number of bytes such as 8388608 or 8MiB"),

@@ -59,6 +59,9 @@ fn every_setting_with_every_wrong_shape() {
             Kind::Bytes { .. } => "\"soon\" is not a number of bytes such as 8388608 or 8MiB",
             Kind::Choice(words) => &format!("\"soon\" is not one of {}", words.join(", ")),
             Kind::Url => "a URL needs a scheme: write https://soon",
+            Kind::Address => {
+                "\"soon\" is not an IP address: write 127.0.0.1 for this machine alone, 0.0.0.0 for all of its addresses"
+            }
             Kind::Pem => "base64 of something that is no PEM certificate",
             Kind::Labels => "a mapping is expected, found a text",
             Kind::Text | Kind::Secret | Kind::Path | Kind::Proxy | Kind::List(_) => continue,
@@ -98,6 +101,7 @@ fn every_range_at_its_edges() {
             | Kind::Secret
             | Kind::Url
             | Kind::Proxy
+            | Kind::Address
             | Kind::Path
             | Kind::Boolean
             | Kind::Choice(_)

@@ -38,6 +38,7 @@ pub(super) fn another_value(key: &Key) -> &'static str {
         Kind::Proxy => "http://proxy.example:3128",
         Kind::Pem => "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
         Kind::Path => "/exists",
+        Kind::Address => "::1",
         Kind::List(example) => example,
         Kind::Text | Kind::Secret | Kind::Labels => "word",
     }

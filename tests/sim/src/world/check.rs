@@ -1,6 +1,7 @@
 //! What must hold: at any time, of every answer, and of what the machines say about themselves.
 
 use pipeops_agent_core::budget::Way;
+use pipeops_agent_core::streams::{Outcome, Place, Shape};
 
 use super::*;
 
@@ -88,6 +89,14 @@ impl World {
         if streams.is_empty() && !streams.is_mid_message() {
             assert_eq!(streams.budget().used(), 0, "contract 14: bytes held for nobody");
         }
+        let counters = streams.counters();
+        for ((place, _), (shape, _)) in Place::ALL.into_iter().flat_map(|place| Shape::ALL.map(|shape| (place, shape))) {
+            let ended: u64 = Outcome::ALL.map(|(outcome, _)| counters.ended(place, shape, outcome)).iter().sum();
+            let (opened, open) = (counters.opened(place, shape), counters.open(place, shape));
+            assert_eq!(opened, ended + open, "an exchange was counted twice at its end");
+        }
+        // What the agent answers itself is in the table and not counted.
+        assert!(counters.totals().1 <= u64::try_from(streams.len()).unwrap(), "an exchange that ended is counted as open");
         assert_eq!(self.tunnel.poll_timeout().is_none(), self.stopped.is_some(), "contract 5: a wedge");
         // A plane that sends a request again after it was answered gets a second answer, which is its own doing.
         // One that forgets its clusters between a registration and the gateway makes up another id for the same agent.
