@@ -1,14 +1,16 @@
 //! What is known of the cluster and the machine. What cannot be found out is left out.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use log::{info, warn};
 use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
 use crate::cluster::{OwnClient, Told};
-use crate::identity;
+use crate::quiet::Quiet;
+use crate::{identity, messages};
 
 /// How often facts are looked up again when all are known, and when something is missing.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -57,18 +59,38 @@ fn operating_system() -> Option<String> {
 ///
 /// `renews` says that the token for the plane is the agent's own, which kubelet renews: it is read again each time.
 pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sender: mpsc::Sender<Facts>) {
+    let mut quiet = Quiet::new(4);
+    let mut failures = 0_u32;
+    let mut warned = false;
     loop {
         if let Some(token) = client.token().filter(|_| renews) {
             facts.service_token = Some(ServiceToken(token.expose().to_owned()));
         }
-        if let Some(version) = version(&client).await {
-            facts.kubernetes_version = Some(version);
+        match version(&client).await {
+            Some(version) => {
+                facts.kubernetes_version = Some(version);
+                failures = 0;
+                if std::mem::take(&mut warned) {
+                    info!("{}", messages::KUBERNETES_BACK);
+                }
+            }
+            // Once is a restart of the API server.
+            None if failures > 0 && !warned => {
+                warned = quiet.speak(Instant::now()).is_some();
+                if warned {
+                    warn!(hint = "requests of the control plane fail until it does; logging.level debug shows why"; "{}", messages::KUBERNETES_AWAY);
+                }
+            }
+            None => failures = failures.saturating_add(1),
+        }
+        if failures > 0 {
+            (facts.nodes, facts.pods) = (None, None);
         }
         // The version goes out first: a registration may be waiting for it, and counting can take longer.
         if sender.send(facts.clone()).await.is_err() {
             return;
         }
-        if facts.kubernetes_version.is_some() {
+        if facts.kubernetes_version.is_some() && failures == 0 {
             facts.nodes = count(&client, "/api/v1/nodes").await;
             facts.pods = count(&client, "/api/v1/pods").await;
             if sender.send(facts.clone()).await.is_err() {
@@ -76,7 +98,7 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sen
             }
         }
         client.prune();
-        tokio::time::sleep(if facts.kubernetes_version.is_some() { REFRESH } else { RETRY }).await;
+        tokio::time::sleep(if facts.kubernetes_version.is_some() && failures == 0 { REFRESH } else { RETRY }).await;
     }
 }
 

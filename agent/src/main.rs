@@ -17,6 +17,7 @@ mod kubeconfig;
 mod link;
 mod logger;
 mod messages;
+mod quiet;
 mod report;
 mod secret;
 mod services;
@@ -67,7 +68,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     info!(version = version::VERSION, cluster_name = config.agent.cluster_name.as_str(); "{}", messages::STARTING);
     if let Some(file) = &config.file {
-        info!(file = file.display().to_string(); "Using configuration file");
+        info!(file = file.display().to_string(); "{}", messages::CONFIGURATION_FILE);
     }
     for warning in warnings {
         warn!(setting = warning.source.to_string(); "{}", warning.message);
@@ -78,7 +79,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     info!("{}", messages::INGRESS_SYNC_DISABLED);
     if config.agent.auto_install_components {
-        warn!("Components are not installed by this version: agent.auto_install_components has no effect");
+        warn!("{}", messages::NO_COMPONENTS);
     }
     // For name look-ups, two so that one that hangs does not hold the next one back, and for writes of the state.
     let runtime =
@@ -86,7 +87,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(problem) => {
-            error!(error = problem.to_string(); "The runtime cannot be set up");
+            error!(error = problem.to_string(); "{}", messages::NO_RUNTIME);
             return ExitCode::FAILURE;
         }
     };
@@ -102,7 +103,7 @@ fn run(arguments: &Arguments) -> ExitCode {
                 text.push_str(&format!(": {cause}"));
                 source = cause.source();
             }
-            error!(error = text; "The agent cannot start");
+            error!(error = text; "{}", messages::CANNOT_START);
             if problem.is_configuration() { ExitCode::from(ConfigError::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }

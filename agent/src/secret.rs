@@ -11,8 +11,11 @@ pub(crate) const MASK: &str = "***";
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// From here on the text is masked in every log line, wherever it comes from.
     pub(crate) fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
+        let text = text.into();
+        crate::logger::remember(&text);
+        Secret(text)
     }
 
     /// The value itself, for the one place that sends it. Never for a message.
