@@ -99,7 +99,11 @@ fn presentable(text: &str) -> Cow<'_, str> {
 }
 
 fn beginning(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|index| text.is_char_boundary(*index)).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
 }
 
 /// True for modules of this crate and of crates whose names begin with its name.

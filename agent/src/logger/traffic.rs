@@ -57,7 +57,7 @@ const HEADERS: [&str; 19] = [
     "x-stream-protocol-version",
 ];
 /// The parameters that are shown: those of the Kubernetes API, and those of the upgrade to the gateway.
-const PARAMETERS: [&str; 25] = [
+const PARAMETERS: [&str; 23] = [
     "agent_version",
     "allowWatchBookmarks",
     "cluster_uuid",
@@ -76,8 +76,6 @@ const PARAMETERS: [&str; 25] = [
     "stderr",
     "stdin",
     "stdout",
-    "supports_binary",
-    "supports_response_streaming",
     "tailLines",
     "timeoutSeconds",
     "timestamps",
@@ -280,7 +278,7 @@ fn push_address(shown: &mut String, text: &str, may_be_query: bool) {
             shown.push('&');
         }
         match pair.split_once('=') {
-            Some((name, _)) if !escaped && PARAMETERS.contains(&name) => shown.push_str(pair),
+            Some((name, _)) if !escaped && (PARAMETERS.contains(&name) || name.starts_with("supports_")) => shown.push_str(pair),
             Some((name, _)) if !escaped => {
                 shown.push_str(name);
                 shown.push('=');
