@@ -309,7 +309,7 @@ impl Driver {
         });
         if let Some(token) = &registration.token {
             // A plane that gives tokens faster than they can be checked will give another one.
-            let _ = self.parts.offered_tokens.try_send(Secret::new(token.clone()));
+            let _ = self.parts.offered_tokens.try_send(Secret::offered(token.clone()));
         }
     }
 

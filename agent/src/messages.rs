@@ -47,7 +47,7 @@ pub(crate) const UNREADABLE: &str = "Dropped a message from the control plane th
 pub(crate) const REFUSED: &str = "Refused a request of the control plane";
 pub(crate) const REFUSED_BY_POLICY: &str = "Refused a request of the control plane by policy";
 pub(crate) const DUPLICATE: &str = "Dropped a request whose id is in use";
-pub(crate) const KUBERNETES_AWAY: &str = "The Kubernetes API does not answer, trying on";
+pub(crate) const KUBERNETES_AWAY: &str = "The Kubernetes API gives no answer that can be used, trying on";
 pub(crate) const KUBERNETES_BACK: &str = "The Kubernetes API answers again";
 
 // The end.

@@ -31,6 +31,7 @@ pub(crate) struct Reporter {
     exhausted: Quiet,
     plane_errors: Quiet,
     unreadable: Quiet,
+    unknown: Quiet,
     refused: Quiet,
     answered: Quiet,
     /// The rules that have been warned of.
@@ -49,6 +50,7 @@ impl Reporter {
             exhausted: Quiet::new(2),
             plane_errors: Quiet::new(4),
             unreadable: Quiet::new(4),
+            unknown: Quiet::new(8),
             refused: Quiet::new(4),
             answered: Quiet::new(4),
             rules: BTreeSet::new(),
@@ -65,9 +67,8 @@ impl Reporter {
                 let (level, held_back) = level(&mut self.unreadable, now);
                 log!(level, error = reason.to_string(), held_back = held_back; "{}", messages::UNREADABLE);
             }
-            // The tunnel bounds the first ones.
             Event::UnknownType { kind, first } => {
-                let level = if *first { Level::Warn } else { Level::Debug };
+                let level = if *first && self.unknown.speak(now).is_some() { Level::Warn } else { Level::Debug };
                 log!(level, message_type = kind.as_str(); "{}", messages::UNKNOWN_TYPE);
             }
             Event::YamuxDeclined => debug!("Gateway offers yamux, going on with JSON messages"),

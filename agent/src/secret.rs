@@ -18,6 +18,17 @@ impl Secret {
         Secret(text)
     }
 
+    /// A token that the control plane offers. It is masked in log lines only if it looks like one: otherwise whoever offers words
+    /// instead of tokens could blot out what the log says.
+    pub(crate) fn offered(text: impl Into<String>) -> Secret {
+        let text = text.into();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if text.len() >= 20 && text.bytes().all(plain) && text.bytes().any(|byte| byte.is_ascii_digit()) {
+            crate::logger::remember(&text);
+        }
+        Secret(text)
+    }
+
     /// The value itself, for the one place that sends it. Never for a message.
     pub(crate) fn expose(&self) -> &str {
         &self.0

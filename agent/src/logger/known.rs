@@ -4,7 +4,6 @@
 //! encoded on the way.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,12 +14,14 @@ use crate::secret::MASK;
 
 /// The most that are remembered. Tokens of service accounts change every hour, and an old one is worth nothing.
 const MOST: usize = 16;
+/// So many are never forgotten: those that were there at the start. Nobody can push them out with others.
+const KEPT: usize = 8;
 /// Shorter ones are no secrets, and occur by chance. Longer ones are keys, which have a shape of their own.
 const LENGTHS: core::ops::RangeInclusive<usize> = 6..=8192;
 /// So much of an encoded form identifies it; what follows belongs to it as far as its alphabet goes.
 const TRACE_LENGTH: usize = 24;
 
-static KNOWN: Mutex<VecDeque<Known>> = Mutex::new(VecDeque::new());
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 struct Known {
     value: String,
@@ -28,7 +29,7 @@ struct Known {
     traces: Vec<String>,
 }
 
-/// From now on `value` is not written any more. Of too many the oldest are forgotten.
+/// From now on `value` is not written any more. Of too many, the oldest that came after the start are forgotten.
 pub(crate) fn remember(value: &str) {
     if !LENGTHS.contains(&value.len()) {
         return;
@@ -38,9 +39,9 @@ pub(crate) fn remember(value: &str) {
         return;
     }
     if known.len() >= MOST {
-        known.pop_front();
+        known.remove(KEPT);
     }
-    known.push_back(Known { value: value.into(), traces: traces(value) });
+    known.push(Known { value: value.into(), traces: traces(value) });
 }
 
 /// The text without the secrets that are known.

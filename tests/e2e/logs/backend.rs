@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 /// Serves `answer` for as long as the process lives. Gives the URL.
 pub(crate) fn serve(answer: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_with(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+}
+
+/// The same at a place that is known already.
+pub(crate) fn serve_with(listener: TcpListener, answer: Vec<u8>) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(answer);
     std::thread::spawn(move || {

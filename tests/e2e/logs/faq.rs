@@ -20,6 +20,11 @@ fn assert_wait(line: &Value, base: &str, next: &str) {
     assert!((base + jitter - total).abs() < 0.001, "{line}");
 }
 
+/// What the error says, how the agent is started for it, what the hint names.
+type Cause<'bed> = (&'static str, &'bed dyn Fn() -> Agent, &'static [&'static str]);
+/// The level in the file, in the environment, as a flag; and whether DEBUG is the outcome.
+type Levels = (Option<&'static str>, &'static [(&'static str, &'static str)], Option<&'static str>, bool);
+
 /// "Agent not connecting to control plane".
 #[test]
 fn f36_f37_each_cause_of_not_connecting_is_told_with_its_cure() {
@@ -29,7 +34,7 @@ fn f36_f37_each_cause_of_not_connecting_is_told_with_its_cure() {
         bed.set_faults(move |faults| faults.refuse_controller = Some(Refusal::with_status(status)));
         at_info(&bed).start()
     };
-    let cases: [(&str, &dyn Fn() -> Agent, &[&str]); 5] = [
+    let cases: [Cause<'_>; 5] = [
         ("401", &|| at_info(&bed).set("pipeops.token", "not-the-token-0a1b2c3d").start(), &["PIPEOPS_TOKEN", "AGENT_TOKEN"]),
         ("resolve", &|| at_info(&bed).set("pipeops.api_url", "https://no-such-host.invalid").start(), &["PIPEOPS_API_URL"]),
         ("cannot connect", &|| at_info(&away).start(), &["PIPEOPS_API_URL", "firewall"]),
@@ -122,7 +127,7 @@ fn f44_one_line_tells_whether_the_cluster_is_exposed() {
 #[test]
 fn f43_three_ways_to_set_the_level_and_their_order() {
     let bed = Bed::new(Setup { listening: false, ..Setup::default() });
-    let cases: [(Option<&str>, &[(&str, &str)], Option<&str>, bool); 9] = [
+    let cases: [Levels; 9] = [
         (None, &[], None, false),
         (Some("debug"), &[], None, true),
         (None, &[("LOG_LEVEL", "debug")], None, true),

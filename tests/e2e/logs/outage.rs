@@ -62,6 +62,30 @@ fn f25_f38_flapping_tells_every_change_of_state_and_not_all_the_rest() {
 }
 
 #[test]
+fn f45_a_kubernetes_api_that_is_away_is_told_once_and_so_is_its_return() {
+    let bed = Bed::new(Setup { kube: false, ..Setup::default() });
+    // Nobody listens there for the time being.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let kubeconfig = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": format!("http://{address}")}}],
+        "users": [{"name": "a", "user": {"token": "a-token-of-the-agent-1"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+    });
+    let file = bed.folder().join("kubeconfig");
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
+    let agent = bed.agent().unset("logging.level").set("kubernetes.kubeconfig", file.display().to_string()).online();
+    let away = "The Kubernetes API gives no answer that can be used, trying on";
+    assert_eq!(agent.wait_msg(away, LIMIT)["level"], "warning");
+    let body = r#"{"gitVersion":"v1.33.1"}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    crate::backend::serve_with(std::net::TcpListener::bind(address).unwrap(), answer.into_bytes());
+    assert_eq!(agent.wait_msg("The Kubernetes API answers again", LIMIT)["level"], "info");
+    assert_eq!(agent.logs_with_msg(away).len(), 1);
+    agent.stop();
+}
+
+#[test]
 fn b64_a_state_that_cannot_be_saved_is_told_once() {
     let bed = Bed::new(Setup::default());
     let agent = bed.agent().set("agent.state_dir", "/proc/pipeops-agent").online();
