@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
@@ -59,38 +59,24 @@ fn operating_system() -> Option<String> {
 ///
 /// `renews` says that the token for the plane is the agent's own, which kubelet renews: it is read again each time.
 pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sender: mpsc::Sender<Facts>) {
-    let mut quiet = Quiet::new(4);
-    let mut failures = 0_u32;
-    let mut warned = false;
+    let mut reach = Reach { quiet: Quiet::new(4), missed: false, warned: false };
     loop {
         if let Some(token) = client.token().filter(|_| renews) {
             facts.service_token = Some(ServiceToken(token.expose().to_owned()));
         }
-        match version(&client).await {
-            Some(version) => {
-                facts.kubernetes_version = Some(version);
-                failures = 0;
-                if std::mem::take(&mut warned) {
-                    info!("{}", messages::KUBERNETES_BACK);
-                }
-            }
-            // Once is a restart of the API server.
-            None if failures > 0 && !warned => {
-                warned = quiet.speak(Instant::now()).is_some();
-                if warned {
-                    warn!(hint = "requests of the control plane fail until it does; logging.level debug shows why"; "{}", messages::KUBERNETES_AWAY);
-                }
-            }
-            None => failures = failures.saturating_add(1),
-        }
-        if failures > 0 {
+        let version = version(&client).await;
+        let answers = version.is_some();
+        reach.tell(answers);
+        if answers {
+            facts.kubernetes_version = version;
+        } else {
             (facts.nodes, facts.pods) = (None, None);
         }
         // The version goes out first: a registration may be waiting for it, and counting can take longer.
         if sender.send(facts.clone()).await.is_err() {
             return;
         }
-        if facts.kubernetes_version.is_some() && failures == 0 {
+        if answers {
             facts.nodes = count(&client, "/api/v1/nodes").await;
             facts.pods = count(&client, "/api/v1/pods").await;
             if sender.send(facts.clone()).await.is_err() {
@@ -98,7 +84,32 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, renews: bool, sen
             }
         }
         client.prune();
-        tokio::time::sleep(if facts.kubernetes_version.is_some() && failures == 0 { REFRESH } else { RETRY }).await;
+        tokio::time::sleep(if answers { REFRESH } else { RETRY }).await;
+    }
+}
+
+/// Whether the API server answers, as far as the log has been told.
+struct Reach {
+    quiet: Quiet,
+    missed: bool,
+    warned: bool,
+}
+
+impl Reach {
+    fn tell(&mut self, answers: bool) {
+        if answers {
+            self.missed = false;
+            if std::mem::take(&mut self.warned) {
+                info!("{}", messages::KUBERNETES_BACK);
+            }
+        } else if !std::mem::replace(&mut self.missed, true) {
+            // Once is a restart of the API server.
+            debug!("The Kubernetes API gave no answer that can be used");
+        } else if !self.warned && self.quiet.speak(Instant::now()).is_some() {
+            self.warned = true;
+            let hint = "requests of the control plane fail until then; logging.level debug shows why";
+            warn!(hint = hint; "{}", messages::KUBERNETES_AWAY);
+        }
     }
 }
 

@@ -39,9 +39,12 @@ impl Quiet {
         Some(std::mem::take(&mut self.held_back))
     }
 
-    /// `level` for an occurrence now that is worth a line, else DEBUG.
-    pub(crate) fn level(&mut self, level: Level) -> Level {
-        if self.speak(Instant::now()).is_some() { level } else { Level::Debug }
+    /// The level of an occurrence at `now`: `level` if it is worth a line, else DEBUG. And how many before it were not, if any.
+    pub(crate) fn weigh(&mut self, now: Instant, level: Level) -> (Level, Option<u64>) {
+        match self.speak(now) {
+            Some(held_back) => (level, Some(held_back).filter(|count| *count > 0)),
+            None => (Level::Debug, None),
+        }
     }
 
     fn regain(&mut self, now: Instant) {

@@ -64,7 +64,7 @@ impl Reporter {
             Event::Session(event) => self.session_event(now, event),
             Event::Streams(event) => self.streams_event(now, event),
             Event::Unreadable(reason) => {
-                let (level, held_back) = level(&mut self.unreadable, now);
+                let (level, held_back) = self.unreadable.weigh(now, Level::Warn);
                 log!(level, error = reason.to_string(), held_back = held_back; "{}", messages::UNREADABLE);
             }
             Event::UnknownType { kind, first } => {
@@ -93,22 +93,21 @@ impl Reporter {
             }
             session::Event::BackingOff(delay) => backing_off(self.outage.level_of_wait(), delay),
             session::Event::Registered { known, registration } => {
-                let (level, held_back) = level(&mut self.registrations, now);
-                let level = if level == Level::Warn { Level::Info } else { level };
+                let (level, held_back) = self.registrations.weigh(now, Level::Info);
                 registered(level, *known, registration, &self.agent_id, held_back);
             }
             session::Event::HeartbeatSucceeded => debug!("{}", messages::HEARTBEAT_SENT),
             session::Event::HeartbeatFailed { error, retry, after } => {
-                let (level, held_back) = level(&mut self.heartbeats, now);
+                let (level, held_back) = self.heartbeats.weigh(now, Level::Warn);
                 let backoff = go_duration::format(*after);
                 log!(level, error = error.as_str(), attempt = *retry, backoff = backoff, held_back = held_back; "{}", messages::HEARTBEAT_FAILED);
             }
             session::Event::HeartbeatsExhausted { error } => {
-                let (level, held_back) = level(&mut self.exhausted, now);
+                let (level, held_back) = self.exhausted.weigh(now, Level::Warn);
                 log!(level, error = error.as_str(), held_back = held_back; "{}", messages::HEARTBEATS_EXHAUSTED);
             }
             session::Event::Refused(text) => {
-                let (level, held_back) = level(&mut self.plane_errors, now);
+                let (level, held_back) = self.plane_errors.weigh(now, Level::Warn);
                 log!(level, error = text.as_str(), held_back = held_back; "{}", messages::PLANE_ERROR);
             }
             session::Event::Stale(attempt) => {
@@ -120,7 +119,7 @@ impl Reporter {
     fn streams_event(&mut self, now: Instant, event: &streams::Event) {
         match event {
             streams::Event::Refused { id, error } => {
-                let (level, held_back) = level(&mut self.refused, now);
+                let (level, held_back) = self.refused.weigh(now, Level::Warn);
                 log!(level, request_id = &**id, class = error.class(), error = error.to_string(), held_back = held_back; "{}", messages::REFUSED);
             }
             streams::Event::Failed { id, error } => {
@@ -131,14 +130,14 @@ impl Reporter {
                 let (level, held_back) = match rule {
                     Some(rule) if self.rules.insert(*rule) => (Level::Warn, None),
                     Some(_) => (Level::Debug, None),
-                    None => level(&mut self.answered, now),
+                    None => self.answered.weigh(now, Level::Warn),
                 };
                 let rule = rule.unwrap_or("authorization");
                 log!(level, request_id = &**id, status = *status, rule = rule, error = message.as_str(), held_back = held_back; "{}", messages::REFUSED_BY_POLICY);
             }
             streams::Event::Cancelled { id } => debug!(request_id = &**id; "Request cancelled by the control plane"),
             streams::Event::Duplicate { id } => {
-                let (level, held_back) = level(&mut self.duplicate, now);
+                let (level, held_back) = self.duplicate.weigh(now, Level::Warn);
                 log!(level, request_id = &**id, held_back = held_back; "{}", messages::DUPLICATE);
             }
         }
@@ -158,14 +157,6 @@ impl Reporter {
                 );
             }
         }
-    }
-}
-
-/// WARN for what is worth a line, DEBUG for the rest; and how many of the same kind were not since the last line, if any.
-fn level(quiet: &mut Quiet, now: Instant) -> (Level, Option<u64>) {
-    match quiet.speak(now) {
-        Some(held_back) => (Level::Warn, Some(held_back).filter(|count| *count > 0)),
-        None => (Level::Debug, None),
     }
 }
 

@@ -57,4 +57,14 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "*** *** Some(\n    ***,\n)");
         assert_eq!(secret.expose(), "canary");
     }
+
+    #[test]
+    fn whoever_offers_words_cannot_blot_them_out() {
+        for words in ["reconnecting", "websocket: close 1006 (abnormal closure)", "0123456789", "Connection.state.changed"] {
+            assert_eq!(Secret::offered(words).expose(), words);
+            assert_eq!(crate::logger::mask(words), words);
+        }
+        let _ = Secret::offered("offered-0123456789-token");
+        assert_eq!(crate::logger::mask("got offered-0123456789-token."), "got ***.");
+    }
 }

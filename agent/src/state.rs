@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{Level, debug, info, log, warn};
 use tokio::sync::watch;
 
 pub(crate) use self::objects::Objects;
@@ -157,9 +157,10 @@ impl Store {
                         break;
                     }
                     // One line for as long as the trouble lasts, and not many however often there is something new to save.
-                    Err(error) if !warned && quiet.speak(Instant::now()).is_some() => {
-                        warned = true;
-                        warn!(error = error.to_string(), state = self.to_string(); "{}", messages::STATE_UNSAVED);
+                    Err(error) if !warned => {
+                        let (level, _) = quiet.weigh(Instant::now(), Level::Warn);
+                        warned = level == Level::Warn;
+                        log!(level, error = error.to_string(), state = self.to_string(); "{}", messages::STATE_UNSAVED);
                     }
                     Err(error) => debug!(error = error.to_string(); "State still cannot be saved"),
                 }

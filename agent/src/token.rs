@@ -1,5 +1,7 @@
 //! Kubernetes tokens that the plane offers: kept only when the API server says that they can do what the plane needs them for.
 
+use std::time::Instant;
+
 use hyper::Method;
 use log::{Level, log};
 use miniserde::json::{self, Object, Value};
@@ -22,10 +24,12 @@ pub(crate) async fn check(client: OwnClient, mut offered: mpsc::Receiver<Secret>
             continue;
         }
         if may_create_namespaces(&client, &token).await {
-            log!(kept.level(Level::Info), "{}", messages::TOKEN_KEPT);
+            let (level, held_back) = kept.weigh(Instant::now(), Level::Info);
+            log!(level, held_back = held_back; "{}", messages::TOKEN_KEPT);
             saved.send_modify(|saved| saved.cluster_token = Some(token));
         } else {
-            log!(ignored.level(Level::Warn), "{}", messages::TOKEN_IGNORED);
+            let (level, held_back) = ignored.weigh(Instant::now(), Level::Warn);
+            log!(level, held_back = held_back; "{}", messages::TOKEN_IGNORED);
         }
     }
 }

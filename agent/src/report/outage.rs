@@ -114,7 +114,7 @@ impl Outage {
         let level = if self.ends.speak(now).is_some() { Level::Info } else { Level::Debug };
         let held_back = Some(std::mem::take(&mut self.held_back)).filter(|count| *count > 0);
         // The one that worked is an attempt too.
-        Some((level, Told { attempts: self.attempts.saturating_add(1), lasted, held_back }))
+        Some((level, Told { attempts: std::mem::take(&mut self.attempts).saturating_add(1), lasted, held_back }))
     }
 
     /// The level of the line about the wait that follows the last failure.
