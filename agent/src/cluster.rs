@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 
 use crate::connect::Remote;
 use crate::kubeconfig::ClusterAccess;
+use crate::logger::traffic;
 use crate::secret::Secret;
 use crate::tls::{self, TlsError};
 use crate::upstream::{OwnBody, Pool, RequestError};
@@ -203,6 +204,7 @@ impl OwnClient {
             value.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, value);
         }
+        log::trace!(direction = "out", path = traffic::address(path); "HTTP request to the Kubernetes API for the agent itself");
         let body = Bytes::from(body.unwrap_or_default());
         let request = builder.body(OwnBody::own(body)).map_err(|_| OwnError::Invalid)?;
         // An idle connection may have been closed a moment ago; these requests are few, so each gets a fresh look.
@@ -231,6 +233,7 @@ impl OwnClient {
         }
         drop(incoming);
         self.pool.give_back(lease).await;
+        log::trace!(direction = "in", path = traffic::address(path), status = status, bytes = body.len(); "HTTP answer of the Kubernetes API");
         Ok(Answer { status, body })
     }
 

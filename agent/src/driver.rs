@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use log::{debug, info, trace};
+use log::{Level, debug, info, log_enabled, trace};
 use pipeops_agent_core::message::{Facts, Registration};
 use pipeops_agent_core::session::{Attempt, CloseCode, Failure};
 use pipeops_agent_core::streams;
@@ -17,6 +17,7 @@ use tungstenite::Message;
 use crate::clock::{Clock, Stamps, wall_millis};
 use crate::dial::Dialler;
 use crate::link::{Link, Turn};
+use crate::logger::traffic;
 use crate::messages;
 use crate::reload::Change;
 use crate::report::Reporter;
@@ -233,7 +234,7 @@ impl Driver {
         let wall_millis = wall_millis();
         match message {
             Message::Text(text) => {
-                trace!(direction = "in", text = text.as_str(); "WebSocket message");
+                trace!(direction = "in", bytes = text.len(), text = traffic::message(text.as_str().as_bytes()); "WebSocket message");
                 self.handle(Input::Text { attempt, wall_millis, text: text.as_str().as_bytes() });
             }
             Message::Binary(data) => {
@@ -279,7 +280,7 @@ impl Driver {
                     if let Event::Session(event) = &event {
                         self.journal.note(self.parts.clock.now(), event);
                     }
-                    self.reporter.event(&event);
+                    self.reporter.event(std::time::Instant::now(), &event);
                 }
                 Output::Dial(attempt, endpoint) => {
                     let dial = self.parts.dialler.clone().dial(attempt, endpoint, self.parts.dial_limit);
@@ -353,7 +354,7 @@ impl Driver {
         });
         if let Some(token) = &registration.token {
             // A plane that gives tokens faster than they can be checked will give another one.
-            let _ = self.parts.offered_tokens.try_send(Secret::new(token.clone()));
+            let _ = self.parts.offered_tokens.try_send(Secret::offered(token.clone()));
         }
     }
 
@@ -366,7 +367,11 @@ impl Driver {
             self.payload.clear();
             let now = self.parts.clock.now();
             let Some(transmit) = self.parts.tunnel.poll_transmit(now, self.stamps.now(), &mut self.payload) else { break };
-            trace!(direction = "out", text = String::from_utf8_lossy(&self.payload); "WebSocket message");
+            if log_enabled!(Level::Trace) {
+                // Every piece of a message but the first begins in the middle of a body.
+                let text = if transmit.piece.first { traffic::message(&self.payload) } else { "\u{2026}".into() };
+                trace!(direction = "out", bytes = self.payload.len(), text = text; "WebSocket message");
+            }
             link.push_text(transmit.piece, &self.payload, transmit.beat);
             self.carry_out();
         }

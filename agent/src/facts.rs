@@ -4,13 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use log::{debug, info, warn};
 use miniserde::json::{Number, Value};
 use pipeops_agent_core::message::{Facts, ServiceToken};
 use tokio::sync::mpsc;
 
 use crate::cluster::{OwnClient, Told};
 use crate::config::{Disk, TokenSource, read_token};
-use crate::identity;
+use crate::quiet::Quiet;
+use crate::{identity, messages};
 
 /// How often facts are looked up again when all are known, and when something is missing.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -62,6 +64,7 @@ fn operating_system() -> Option<String> {
 /// The token for the plane is looked up again each time: the one that the operator gives may stand in a file, and kubelet renews the
 /// agent's own. Where it cannot be read the last one stays.
 pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<TokenSource>, sender: mpsc::Sender<Facts>) {
+    let mut reach = Reach { quiet: Quiet::new(4), missed: false, warned: false };
     loop {
         let token = match &given {
             Some(source) => source.read(&Disk).ok(),
@@ -70,14 +73,19 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<Tok
         if let Some(token) = token {
             facts.service_token = Some(ServiceToken(token.expose().to_owned()));
         }
-        if let Some(version) = version(&client).await {
-            facts.kubernetes_version = Some(version);
+        let version = version(&client).await;
+        let answers = version.is_some();
+        reach.tell(answers);
+        if answers {
+            facts.kubernetes_version = version;
+        } else {
+            (facts.nodes, facts.pods) = (None, None);
         }
         // The version goes out first: a registration may be waiting for it, and counting can take longer.
         if sender.send(facts.clone()).await.is_err() {
             return;
         }
-        if facts.kubernetes_version.is_some() {
+        if answers {
             facts.nodes = count(&client, "/api/v1/nodes").await;
             facts.pods = count(&client, "/api/v1/pods").await;
             if sender.send(facts.clone()).await.is_err() {
@@ -85,7 +93,7 @@ pub(crate) async fn watch(client: OwnClient, mut facts: Facts, given: Option<Tok
             }
         }
         client.prune();
-        let wait = if facts.kubernetes_version.is_some() { REFRESH } else { RETRY };
+        let wait = if answers { REFRESH } else { RETRY };
         // A file is looked at in between: whoever replaces a token does so because the old one is about to end.
         match &given {
             Some(TokenSource::File(path)) => wait_or_change(wait, path, facts.service_token.as_ref()).await,
@@ -102,6 +110,31 @@ async fn wait_or_change(wait: Duration, path: &Path, known: Option<&ServiceToken
         let changed = read_token(&Disk, path).is_ok_and(|token| known.is_none_or(|known| known.0 != token.expose()));
         if changed {
             return;
+        }
+    }
+}
+
+/// Whether the API server answers, as far as the log has been told.
+struct Reach {
+    quiet: Quiet,
+    missed: bool,
+    warned: bool,
+}
+
+impl Reach {
+    fn tell(&mut self, answers: bool) {
+        if answers {
+            self.missed = false;
+            if std::mem::take(&mut self.warned) {
+                info!("{}", messages::KUBERNETES_BACK);
+            }
+        } else if !std::mem::replace(&mut self.missed, true) {
+            // Once is a restart of the API server.
+            debug!("The Kubernetes API gave no answer that can be used");
+        } else if !self.warned && self.quiet.speak(Instant::now()).is_some() {
+            self.warned = true;
+            let hint = "requests of the control plane fail until then; logging.level debug shows why";
+            warn!(hint = hint; "{}", messages::KUBERNETES_AWAY);
         }
     }
 }

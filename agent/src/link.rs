@@ -23,6 +23,7 @@ use tungstenite::{Error, Message};
 
 use self::pipe::Pipe;
 use self::socket::Socket;
+use crate::logger::traffic;
 
 /// The largest message that is taken from the plane, and the largest frame.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
@@ -82,12 +83,28 @@ impl Link {
             .max_write_buffer_size(1024 * 1024)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
+        let shown = |headers: &tungstenite::http::HeaderMap| {
+            traffic::headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+        };
+        log::trace!(
+            direction = "out", path = traffic::address(&request.uri().to_string()), headers = shown(request.headers());
+            "Upgrade request to the control plane"
+        );
         let mut landing = vec![0; READ].into_boxed_slice();
         let mut middle = ClientHandshake::start(Pipe::default(), request, Some(config)).map_err(UpgradeError::Handshake)?;
         let (websocket, response) = loop {
             middle = match middle.handshake() {
-                Ok(upgraded) => break upgraded,
-                Err(HandshakeError::Failure(error)) => return Err(UpgradeError::Handshake(error)),
+                Ok((websocket, answer)) => {
+                    log::trace!(direction = "in", status = 101, headers = shown(answer.headers()); "Upgrade answer of the control plane");
+                    break (websocket, answer);
+                }
+                Err(HandshakeError::Failure(error)) => {
+                    if let Error::Http(answer) = &error {
+                        let status = answer.status().as_u16();
+                        log::trace!(direction = "in", status = status, headers = shown(answer.headers()); "Upgrade answer of the control plane");
+                    }
+                    return Err(UpgradeError::Handshake(error));
+                }
                 Err(HandshakeError::Interrupted(middle)) => middle,
             };
             let pipe = middle.get_mut().get_mut();

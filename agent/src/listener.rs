@@ -89,7 +89,7 @@ pub(crate) async fn serve_socket(front: Front, folder: &Path) -> Option<SocketFi
             Some(file)
         }
         Err(problem) if problem.is_of_interest() => {
-            warn!(error = problem.to_string(); "Status socket cannot be opened: another agent or program uses agent.state_dir");
+            warn!(error = problem.to_string(); "{}", messages::STATUS_SOCKET_FAILED);
             None
         }
         Err(problem) => {

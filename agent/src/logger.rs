@@ -1,20 +1,36 @@
 //! Writes log records to standard error: JSON lines for machines, text for people.
 //!
-//! The level in force is that of [`log::max_level`]. Records of other crates are dropped unless it is TRACE: they are
-//! written for the authors of those crates. Every message and every text among the fields goes through [`mask`],
-//! since any of them may repeat what came from outside.
+//! The level in force is that of [`log::max_level`]. Records of other crates are dropped at every level: they are written for the
+//! authors of those crates, and some of them hold whole messages with the bodies in them. What goes over the wires is told by
+//! [`traffic`] instead. Every message and every text among the fields goes through [`mask`], since any of them may repeat what came
+//! from outside, and is cut to a length.
+//!
+//! A record is one write to standard error, and the write waits for the reader. A reader that stops altogether stops the agent
+//! once the pipe is full (64 KiB, which is hours at INFO): the alternative is to lose the lines that would tell why.
 
+mod journal;
 mod json;
+mod known;
 mod mask;
 mod text;
+pub(crate) mod traffic;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::SystemTime;
 
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 pub(crate) use json::push_text as push_json_text;
+pub(crate) use known::remember;
 pub(crate) use mask::mask;
+
+/// The longest text of one field.
+const LONGEST: usize = 2 * 1024;
+/// The same at TRACE, where messages are shown.
+const LONGEST_TRACE: usize = 16 * 1024;
+/// More of a text is not even searched for secrets.
+const LONGEST_SEARCH: usize = 64 * 1024;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +43,7 @@ pub(crate) enum Format {
 pub(crate) fn init(level: LevelFilter, format: Format) -> Result<(), SetLoggerError> {
     let logger: Box<dyn Log> = match format {
         Format::Json => Box::new(JsonLogger),
-        Format::Text => Box::new(text::TextLogger::new()),
+        Format::Text => Box::new(text::TextLogger::new(journal::reads_standard_error())),
     };
     log::set_boxed_logger(logger)?;
     set_level(level);
@@ -58,13 +74,37 @@ impl Log for JsonLogger {
     fn flush(&self) {}
 }
 
+/// The line of a record as it is written by default.
+#[cfg(test)]
+pub(crate) fn json_line(record: &Record<'_>) -> String {
+    json::line(record, SystemTime::now())
+}
+
 /// The module a record comes from, else its target.
 fn origin<'record>(record: &Record<'record>) -> &'record str {
     record.module_path().unwrap_or_else(|| record.target())
 }
 
 fn is_wanted(module: &str, metadata: &Metadata<'_>) -> bool {
-    metadata.level() <= log::max_level() && (is_ours(module) || log::max_level() == LevelFilter::Trace)
+    metadata.level() <= log::max_level() && is_ours(module)
+}
+
+/// What may be written of a text from outside: without secrets, and not too much of it.
+fn presentable(text: &str) -> Cow<'_, str> {
+    let longest = if log::max_level() == LevelFilter::Trace { LONGEST_TRACE } else { LONGEST };
+    let masked = mask(beginning(text, LONGEST_SEARCH));
+    if masked.len() <= longest {
+        return masked;
+    }
+    Cow::Owned(format!("{}\u{2026} <{} bytes in all>", beginning(&masked, longest), text.len()))
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|index| text.is_char_boundary(*index)).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
 }
 
 /// True for modules of this crate and of crates whose names begin with its name.
@@ -80,14 +120,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_other_crates_are_dropped_unless_tracing() {
-        let wanted = |module, level| is_wanted(module, &Metadata::builder().level(level).target(module).build());
-        set_level(LevelFilter::Debug);
-        assert!(wanted(module_path!(), Level::Debug));
-        assert!(!wanted(module_path!(), Level::Trace));
-        assert!(!wanted("rustls::client", Level::Error));
-        set_level(LevelFilter::Trace);
-        assert!(wanted("rustls::client", Level::Debug));
-        assert!(wanted(module_path!(), Level::Trace));
+    fn records_of_other_crates_are_dropped() {
+        assert!(is_ours(module_path!()));
+        for module in ["rustls::client", "tungstenite::protocol", "hyper", ""] {
+            assert!(!is_ours(module), "{module}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_not_wanted_costs_nothing() {
+        let mut made = 0;
+        let mut field = || {
+            made += 1;
+            "x".repeat(made)
+        };
+        // No test of this program raises the level to TRACE.
+        assert!(!log::log_enabled!(Level::Trace));
+        log::trace!(text = field(); "message");
+        assert_eq!(made, 0, "the fields of a record that is dropped are not even made");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let text = "\u{e9}".repeat(5000);
+        let shown = presentable(&text);
+        assert!(shown.len() < LONGEST + 40 && shown.ends_with("\u{2026} <10000 bytes in all>"), "{shown}");
+        assert!(matches!(presentable("short"), Cow::Borrowed("short")));
     }
 }

@@ -22,6 +22,7 @@ mod listener;
 mod logger;
 mod messages;
 mod proxy;
+mod quiet;
 mod reload;
 mod report;
 mod route;
@@ -93,13 +94,13 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     info!(version = version::VERSION, cluster_name = config.agent.cluster_name.as_str(); "{}", messages::STARTING);
     if let Some(file) = &config.file {
-        info!(file = file.display().to_string(); "Using configuration file");
+        info!(file = file.display().to_string(); "{}", messages::CONFIGURATION_FILE);
     }
     for warning in warnings.iter() {
         warn!(setting = warning.source.to_string(); "{}", warning.message);
     }
     if warnings.more() > 0 {
-        warn!(count = warnings.more(); "More settings deserve a warning: see pipeops-agent config check");
+        warn!(count = warnings.more(); "{}", messages::MORE_WARNINGS);
     }
     for setting in config.effective() {
         let value = setting.text.as_deref().unwrap_or("unset");
@@ -107,7 +108,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     info!("{}", messages::INGRESS_SYNC_DISABLED);
     if config.agent.auto_install_components {
-        warn!("Components are not installed by this version: agent.auto_install_components has no effect");
+        warn!("{}", messages::NO_COMPONENTS);
     }
     // For name look-ups, two so that one that hangs does not hold the next one back, and for writes of the state.
     let runtime =
@@ -115,7 +116,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(problem) => {
-            error!(error = problem.to_string(); "The runtime cannot be set up");
+            error!(error = problem.to_string(); "{}", messages::NO_RUNTIME);
             return ExitCode::FAILURE;
         }
     };
@@ -125,7 +126,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            error!(error = problem.text(); "The agent cannot start");
+            error!(error = problem.text(); "{}", messages::CANNOT_START);
             if problem.is_configuration() { ExitCode::from(ConfigError::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }

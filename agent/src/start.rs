@@ -31,7 +31,7 @@ use crate::state::{Objects, Saved, Store};
 use crate::status::{About, Questions};
 use crate::upstream::{Pool, Upstreams};
 use crate::version::VERSION;
-use crate::{facts, identity, token};
+use crate::{facts, identity, messages, token};
 
 /// The namespace of the state where nothing else names one.
 const DEFAULT_NAMESPACE: &str = "pipeops-system";
@@ -125,8 +125,8 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
     let service_token = service_token(config, cluster.as_ref(), &loaded);
     let cluster_id = loaded.cluster_id.clone();
     match &cluster_id {
-        Some(cluster_id) => info!(cluster_id = cluster_id.as_str(), state = store.to_string(); "Loaded cluster ID from state"),
-        None => info!(state = store.to_string(); "No existing cluster ID found in state, will register as new cluster"),
+        Some(cluster_id) => info!(cluster_id = cluster_id.as_str(), state = store.to_string(); "{}", messages::CLUSTER_ID_LOADED),
+        None => info!(state = store.to_string(); "{}", messages::NO_CLUSTER_ID),
     }
 
     let changed = loaded != before;
@@ -204,10 +204,10 @@ pub(crate) fn find_cluster(config: &Config) -> Result<Option<ClusterAccess>, Sta
                 Source::InCluster => "service account".to_owned(),
                 Source::Kubeconfig(path) => path.display().to_string(),
             };
-            info!(source = source; "Kubernetes access found");
+            info!(source = source; "{}", messages::KUBERNETES_FOUND);
         }
         None => {
-            warn!(hint = "set kubernetes.kubeconfig or KUBECONFIG"; "No access to a Kubernetes API found: the tunnel will carry no requests")
+            warn!(hint = "set kubernetes.kubeconfig or KUBECONFIG"; "{}", messages::NO_KUBERNETES)
         }
     }
     Ok(access)
@@ -250,7 +250,7 @@ fn agent_id(config: &Config, saved: &mut Saved) -> String {
         (None, Some(id)) => id.clone(),
         (None, None) => {
             let id = identity::generate();
-            info!(agent_id = id.as_str(); "Made a new agent ID");
+            info!(agent_id = id.as_str(); "{}", messages::NEW_AGENT_ID);
             id
         }
     };
@@ -266,7 +266,7 @@ fn service_token(config: &Config, cluster: Option<&Cluster>, saved: &Saved) -> O
     if token.is_none() {
         warn!(
             hint = "set kubernetes.service_token (PIPEOPS_K8S_SERVICE_TOKEN) or kubernetes.service_token_file, unless the control plane has a credential of its own";
-            "No Kubernetes token to give to the control plane"
+            "{}", messages::NO_SERVICE_TOKEN
         );
     }
     token.map(|token| token.expose().to_owned())

@@ -9,13 +9,15 @@ mod objects;
 use core::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{Level, debug, info, log, warn};
 use tokio::sync::watch;
 
 pub(crate) use self::objects::Objects;
 use crate::cluster::OwnError;
+use crate::messages;
+use crate::quiet::Quiet;
 use crate::secret::Secret;
 
 /// How long the start waits for the state when the API server cannot be asked.
@@ -95,11 +97,11 @@ impl Store {
         match tokio::time::timeout(LOAD_LIMIT, self.load_patiently()).await {
             Ok(Ok(saved)) => saved,
             Ok(Err(error)) => {
-                warn!(error = error.to_string(), state = self.to_string(); "State cannot be read, starting without it");
+                warn!(error = error.to_string(), state = self.to_string(); "{}", messages::STATE_UNREADABLE);
                 Saved::default()
             }
             Err(_) => {
-                warn!(error = "no answer in time", state = self.to_string(); "State cannot be read, starting without it");
+                warn!(error = "no answer in time", state = self.to_string(); "{}", messages::STATE_UNREADABLE);
                 Saved::default()
             }
         }
@@ -153,6 +155,7 @@ impl Store {
 
     /// Writes what it is told, the newest only, until that worked. Ends when nobody can tell it anything any more.
     pub(crate) async fn keep(self, mut newest: watch::Receiver<Saved>) {
+        let mut quiet = Quiet::new(4);
         while newest.changed().await.is_ok() {
             let mut pause = FIRST_PAUSE;
             let mut warned = false;
@@ -162,13 +165,15 @@ impl Store {
                     Ok(()) => {
                         debug!(state = self.to_string(); "State saved");
                         if warned {
-                            info!(state = self.to_string(); "State saved after all");
+                            info!(state = self.to_string(); "{}", messages::STATE_SAVED_AFTER_ALL);
                         }
                         break;
                     }
+                    // One line for as long as the trouble lasts, and not many however often there is something new to save.
                     Err(error) if !warned => {
-                        warned = true;
-                        warn!(error = error.to_string(), state = self.to_string(); "State cannot be saved, trying on");
+                        let (level, _) = quiet.weigh(Instant::now(), Level::Warn);
+                        warned = level == Level::Warn;
+                        log!(level, error = error.to_string(), state = self.to_string(); "{}", messages::STATE_UNSAVED);
                     }
                     Err(error) => debug!(error = error.to_string(); "State still cannot be saved"),
                 }

@@ -1,11 +1,15 @@
 //! Kubernetes tokens that the plane offers: kept only when the API server says that they can do what the plane needs them for.
 
+use std::time::Instant;
+
 use hyper::Method;
-use log::{info, warn};
+use log::{Level, log};
 use miniserde::json::{self, Object, Value};
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::OwnClient;
+use crate::messages;
+use crate::quiet::Quiet;
 use crate::secret::Secret;
 use crate::state::Saved;
 
@@ -14,15 +18,18 @@ const REVIEW: &[u8] = br#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSu
 
 /// Checks tokens one after the other and puts the good ones into the state.
 pub(crate) async fn check(client: OwnClient, mut offered: mpsc::Receiver<Secret>, saved: watch::Sender<Saved>) {
+    let (mut kept, mut ignored) = (Quiet::new(4), Quiet::new(4));
     while let Some(token) = offered.recv().await {
         if saved.borrow().cluster_token.as_ref() == Some(&token) {
             continue;
         }
         if may_create_namespaces(&client, &token).await {
-            info!("Kept the Kubernetes token from the control plane");
+            let (level, held_back) = kept.weigh(Instant::now(), Level::Info);
+            log!(level, held_back = held_back; "{}", messages::TOKEN_KEPT);
             saved.send_modify(|saved| saved.cluster_token = Some(token));
         } else {
-            warn!("Ignored a Kubernetes token from the control plane: it may not create namespaces here");
+            let (level, held_back) = ignored.weigh(Instant::now(), Level::Warn);
+            log!(level, held_back = held_back; "{}", messages::TOKEN_IGNORED);
         }
     }
 }

@@ -6,18 +6,20 @@ use std::time::SystemTime;
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
-use crate::logger::mask::{is_secret_name, mask};
+use crate::logger::mask::is_secret_name;
+use crate::logger::presentable;
 use crate::secret::MASK;
 
-/// The whole line: `level`, `msg`, `time`, then the fields in the order given, then a line feed.
+/// The whole line: `level`, `msg`, `time`, then the fields in the order given, then a line feed. Fields without a value are left
+/// out.
 pub(super) fn line(record: &Record<'_>, time: SystemTime) -> String {
     let mut line = String::with_capacity(256);
     line.push_str("{\"level\":\"");
     line.push_str(level_name(record.level()));
     line.push_str("\",\"msg\":");
     match record.args().as_str() {
-        Some(text) => push_text(&mut line, &mask(text)),
-        None => push_text(&mut line, &mask(&record.args().to_string())),
+        Some(text) => push_text(&mut line, &presentable(text)),
+        None => push_text(&mut line, &presentable(&record.args().to_string())),
     }
     // Writing to a String cannot fail.
     let _ = write!(line, ",\"time\":\"{}\"", humantime::format_rfc3339_millis(time));
@@ -36,6 +38,23 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
+/// True for the value of an `Option` that is `None`.
+pub(super) fn is_empty(value: &Value<'_>) -> bool {
+    struct Empty(bool);
+    impl<'value> VisitValue<'value> for Empty {
+        fn visit_any(&mut self, _: Value<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+        fn visit_null(&mut self) -> Result<(), Error> {
+            self.0 = true;
+            Ok(())
+        }
+    }
+    let mut empty = Empty(false);
+    let _ = value.visit(&mut empty);
+    empty.0
+}
+
 struct Fields<'line> {
     line: &'line mut String,
 }
@@ -43,6 +62,9 @@ struct Fields<'line> {
 impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let name = key.as_str();
+        if is_empty(&value) {
+            return Ok(());
+        }
         self.line.push(',');
         if matches!(name, "level" | "msg" | "time") {
             push_text(self.line, &format!("fields.{name}"));
@@ -71,10 +93,6 @@ impl FieldValue<'_> {
 impl<'value> VisitValue<'value> for FieldValue<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         self.visit_str(&value.to_string())
-    }
-
-    fn visit_null(&mut self) -> Result<(), Error> {
-        self.push("null")
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
@@ -106,7 +124,7 @@ impl<'value> VisitValue<'value> for FieldValue<'_> {
         if self.secret {
             push_text(self.line, MASK);
         } else {
-            push_text(self.line, &mask(value));
+            push_text(self.line, &presentable(value));
         }
         Ok(())
     }
@@ -164,7 +182,7 @@ mod tests {
         assert_eq!(
             written("hello", Level::Warn, &fields),
             "{\"level\":\"warning\",\"msg\":\"hello\",\"time\":\"2023-11-14T22:13:20.007Z\",\"zebra\":1,\"apple\":true,\
-             \"ratio\":0.5,\"odd\":\"NaN\",\"negative\":-3,\"nothing\":null,\"letter\":\"x\",\"name\":\"y\",\
+             \"ratio\":0.5,\"odd\":\"NaN\",\"negative\":-3,\"letter\":\"x\",\"name\":\"y\",\
              \"shown\":\"1\",\"debug\":\"Some(\\\"z\\\")\"}\n"
         );
     }

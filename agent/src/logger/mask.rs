@@ -9,10 +9,11 @@ mod tests;
 
 use std::borrow::Cow;
 
+use crate::logger::known;
 use crate::secret::MASK;
 
 /// A name that ends like this has a secret for its value, in JSON, YAML, queries, `key=value` and headers.
-const SECRET_NAMES: [&str; 11] = [
+const SECRET_NAMES: [&str; 17] = [
     "token",
     "password",
     "passwd",
@@ -24,14 +25,24 @@ const SECRET_NAMES: [&str; 11] = [
     "private-key",
     "api_key",
     "api-key",
+    "apikey",
+    "access_key",
+    "access-key",
+    "secret_key",
+    "secret-key",
+    "passphrase",
 ];
 /// Headers whose whole value is secret.
 const SECRET_HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// The prefix of the WebSocket subprotocol in which browsers hand a bearer token to a kube-apiserver.
 const SUBPROTOCOL: &str = "bearer.authorization.k8s.io";
 
-/// The text with its secrets replaced. Borrows if there are none; then the cost is one pass over the bytes.
+/// The text with its secrets replaced: those that are known, and what has the shape of one. Borrows if there are none.
 pub(crate) fn mask(text: &str) -> Cow<'_, str> {
+    known::hide(mask_shapes(text))
+}
+
+fn mask_shapes(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut masked = String::new();
     let mut copied = 0;

@@ -5,21 +5,24 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use log::kv::{Error, Key, Value, VisitSource};
-use log::{Log, Metadata, Record};
+use log::{Level, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
-use crate::logger::mask::{is_secret_name, mask};
-use crate::logger::{is_wanted, origin};
+use crate::logger::json::is_empty;
+use crate::logger::mask::is_secret_name;
+use crate::logger::{is_wanted, origin, presentable};
 use crate::secret::MASK;
 
 /// Adds to [`SimpleLogger`] what it lacks: the time, the fields, and peace when standard error is closed.
 pub(super) struct TextLogger {
     inner: SimpleLogger,
+    /// The journal knows the time, and wants to know the level.
+    journal: bool,
 }
 
 impl TextLogger {
-    pub(super) fn new() -> TextLogger {
-        TextLogger { inner: SimpleLogger::new() }
+    pub(super) fn new(journal: bool) -> TextLogger {
+        TextLogger { inner: SimpleLogger::new(), journal }
     }
 }
 
@@ -33,10 +36,15 @@ impl Log for TextLogger {
             return;
         }
         let message = message(record);
-        // SimpleLogger panics if it cannot write, so the time goes first, by our own hand: when that fails, the record
+        // SimpleLogger panics if it cannot write, so the beginning goes first, by our own hand: when that fails, the record
         // is dropped. The lock is reentrant and keeps both halves of the line together.
         let mut standard_error = std::io::stderr().lock();
-        if write!(standard_error, "{} ", humantime::format_rfc3339_millis(SystemTime::now())).is_err() {
+        let beginning = if self.journal {
+            write!(standard_error, "<{}>", priority(record.level()))
+        } else {
+            write!(standard_error, "{} ", humantime::format_rfc3339_millis(SystemTime::now()))
+        };
+        if beginning.is_err() {
             return;
         }
         self.inner.log(
@@ -51,10 +59,20 @@ impl Log for TextLogger {
     fn flush(&self) {}
 }
 
+/// The level as syslog and the journal count them.
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
 /// The message with the fields behind it as `name=value`, on one line.
 fn message(record: &Record<'_>) -> String {
     let mut text = String::with_capacity(128);
-    push_visible(&mut text, &mask(&record.args().to_string()));
+    push_visible(&mut text, &presentable(&record.args().to_string()));
     let _ = record.key_values().visit(&mut Fields { text: &mut text });
     text
 }
@@ -65,8 +83,11 @@ struct Fields<'text> {
 
 impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        if is_empty(&value) {
+            return Ok(());
+        }
         let shown = value.to_string();
-        let shown = if is_secret_name(key.as_str()) { MASK.into() } else { mask(&shown) };
+        let shown = if is_secret_name(key.as_str()) { MASK.into() } else { presentable(&shown) };
         // Writing to a String cannot fail.
         let _ = write!(self.text, " {key}=");
         if shown.is_empty() || shown.contains(|character: char| character.is_whitespace() || character == '"') {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT};
 use hyper::{Method, Request, Response};
+use log::trace;
 use pipeops_agent_core::message::Header;
 use pipeops_agent_core::streams::{Body, Input, Open, Target, UpstreamError};
 
@@ -17,6 +18,7 @@ use super::pool::{Lease, Pool, RequestError};
 use super::relay::{Landing, Relay};
 use crate::connect::ConnectError;
 use crate::link::socket::Socket;
+use crate::logger::traffic;
 use crate::services::Services;
 
 /// Where exchanges find their connections.
@@ -95,6 +97,8 @@ async fn exchange(
     let (mut lease, response) = send(open, body, &pool, &backends).await?;
     let (parts, mut incoming) = response.into_parts();
     let status = parts.status.as_u16();
+    let shown = || traffic::headers(parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    trace!(direction = "in", status = status, headers = shown(); "HTTP answer of a backend");
     let headers: Vec<Header> = parts
         .headers
         .iter()
@@ -200,6 +204,11 @@ fn request(open: &Open, body: RequestBody, pool: &Pool) -> Result<Request<Reques
     if !headers.contains_key(HOST) {
         headers.insert(HOST, HeaderValue::try_from(pool.authority()).map_err(|_| INVALID)?);
     }
+    let shown = || traffic::headers(request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    trace!(
+        direction = "out", method = open.method.as_str(), path = traffic::address(&open.uri), headers = shown();
+        "HTTP request to a backend"
+    );
     Ok(request)
 }
 
