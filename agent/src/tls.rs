@@ -3,18 +3,21 @@
 //! The control plane is trusted by the public roots and the operator's own CA; the API server by the cluster's CA alone.
 
 mod failure;
+mod pinned;
 
 use core::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use self::pinned::Pinned;
 pub(crate) use failure::{Peer, TlsFailure, is_tls};
 
 use crate::config::Tls;
@@ -70,12 +73,31 @@ pub(crate) fn for_proxy(settings: &Tls, proxies: &Proxies) -> Result<Arc<ClientC
 }
 
 /// The public roots and those of the files.
-fn roots_of<const COUNT: usize>(files: [Option<&PathBuf>; COUNT]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn roots_of<const COUNT: usize>(files: [Option<&PathBuf>; COUNT]) -> Result<Roots, TlsError> {
+    let mut roots = Roots::public();
     for path in files.into_iter().flatten() {
-        add_certificates(&mut roots, &read(path)?, &path.display().to_string())?;
+        roots.add(&read(path)?, &path.display().to_string())?;
     }
     Ok(roots)
+}
+
+/// Whom to trust: authorities, and the certificates that were named, as they are.
+struct Roots {
+    store: RootCertStore,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Roots {
+    fn public() -> Self {
+        Self { store: RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, named: Vec::new() }
+    }
+
+    fn add(&mut self, pem: &[u8], place: &str) -> Result<(), TlsError> {
+        let found = certificates(pem, place)?;
+        let (added, _) = self.store.add_parsable_certificates(found.iter().cloned());
+        self.named.extend(found);
+        if added == 0 { Err(TlsError::Certificates(place.into())) } else { Ok(()) }
+    }
 }
 
 /// A client certificate and its key.
@@ -92,29 +114,27 @@ pub(crate) fn for_cluster(
     identity: Option<Identity>,
     insecure: bool,
 ) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    match ca_pem {
-        Some(pem) => add_certificates(&mut roots, pem, "the cluster's CA")?,
-        None => roots.roots.extend_from_slice(webpki_roots::TLS_SERVER_ROOTS),
-    }
+    let roots = match ca_pem {
+        Some(pem) => {
+            let mut roots = Roots { store: RootCertStore::empty(), named: Vec::new() };
+            roots.add(pem, "the cluster's CA")?;
+            roots
+        }
+        None => Roots::public(),
+    };
     build(roots, identity, insecure, false)
 }
 
 /// The client for services of the cluster: their certificates may come from the cluster's CA or from a public one.
 pub(crate) fn for_services(ca_pem: Option<&[u8]>, insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = Roots::public();
     if let Some(pem) = ca_pem {
-        add_certificates(&mut roots, pem, "the cluster's CA")?;
+        roots.add(pem, "the cluster's CA")?;
     }
     build(roots, None, insecure, false)
 }
 
-fn build(
-    roots: RootCertStore,
-    identity: Option<Identity>,
-    insecure: bool,
-    only_tls13: bool,
-) -> Result<Arc<ClientConfig>, TlsError> {
+fn build(roots: Roots, identity: Option<Identity>, insecure: bool, only_tls13: bool) -> Result<Arc<ClientConfig>, TlsError> {
     let versions: &[&rustls::SupportedProtocolVersion] =
         if only_tls13 { &[&rustls::version::TLS13] } else { rustls::DEFAULT_VERSIONS };
     // Never `ClientConfig::builder()`: it panics as soon as some crate turns a second provider on.
@@ -124,7 +144,9 @@ fn build(
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
     } else {
-        builder.with_root_certificates(roots)
+        let rules = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.store), provider).build();
+        let rules = rules.map_err(|error| TlsError::Protocol(rustls::Error::General(error.to_string())))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { rules, named: roots.named }))
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -150,11 +172,6 @@ fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>,
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) | Err(_) => Err(TlsError::Certificates(place.into())),
     }
-}
-
-fn add_certificates(roots: &mut RootCertStore, pem: &[u8], place: &str) -> Result<(), TlsError> {
-    let (added, _) = roots.add_parsable_certificates(certificates(pem, place)?);
-    if added == 0 { Err(TlsError::Certificates(place.into())) } else { Ok(()) }
 }
 
 /// What `insecure_skip_verify` asks for: the connection is encrypted, and nobody knows with whom.
