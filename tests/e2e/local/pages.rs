@@ -136,7 +136,7 @@ fn a_plane_that_refuses_is_named_with_the_cure() {
 }
 
 #[test]
-fn the_version_is_the_one_that_the_command_prints() {
+fn b34_the_version_is_the_one_that_the_command_prints() {
     let bed = Bed::new(Setup { listening: false, kube: false, ..Setup::default() });
     let (agent, address) = listening(|| bed.agent());
     let reply = get(address, "/version");
