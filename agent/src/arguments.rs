@@ -186,22 +186,10 @@ impl Arguments {
         }
         if let Some((key, name)) = KEYS.iter().find_map(|key| key.flag.filter(|name| *name == flag).map(|name| (key, name))) {
             // As in Go, a truth value can only be attached with "=": "--in-cluster false" would be ambiguous.
-            let text = match key.kind {
-                Kind::Boolean => parser.optional_value().unwrap_or_else(|| "true".into()),
-                Kind::Text
-                | Kind::Secret
-                | Kind::Url
-                | Kind::Proxy
-                | Kind::Path
-                | Kind::Address
-                | Kind::Integer { .. }
-                | Kind::Duration { .. }
-                | Kind::Seconds { .. }
-                | Kind::Bytes { .. }
-                | Kind::Choice(_)
-                | Kind::Pem
-                | Kind::List(_)
-                | Kind::Labels => value(parser, flag)?,
+            let text = if key.kind == Kind::Boolean {
+                parser.optional_value().unwrap_or_else(|| "true".into())
+            } else {
+                value(parser, flag)?
             };
             let text = text.into_string().map_err(|_| UsageError::NotUnicode(flag.to_owned()))?;
             self.settings.push(FlagValue { setting: key.setting, flag: name, text });

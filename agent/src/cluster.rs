@@ -91,6 +91,13 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+impl Answer {
+    /// The JSON object that it holds.
+    pub(crate) fn object(&self) -> Option<Object> {
+        json::from_str(core::str::from_utf8(&self.body).ok()?).ok()
+    }
+}
+
 impl Cluster {
     /// Sets both clients up. Nothing is sent yet.
     pub(crate) fn new(access: &ClusterAccess, insecure_services: bool) -> Result<Self, TlsError> {
@@ -129,10 +136,7 @@ impl OwnClient {
     /// Asks for an object, where the reason for not getting it is for those who look closely only.
     pub(crate) async fn ask(&self, path: &str) -> Told {
         match self.request(Method::GET, path, None).await {
-            Ok(answer) if answer.status == 200 => {
-                let text = core::str::from_utf8(&answer.body).unwrap_or_default();
-                json::from_str(text).map_or(Told::Nothing, Told::Object)
-            }
+            Ok(answer) if answer.status == 200 => answer.object().map_or(Told::Nothing, Told::Object),
             Ok(answer) => {
                 log::debug!(path = path, status = answer.status; "The API server does not tell");
                 if answer.status == 404 { Told::Absent } else { Told::Nothing }

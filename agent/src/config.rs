@@ -116,6 +116,13 @@ pub(crate) struct Agent {
     pub(crate) state_dir: PathBuf,
 }
 
+impl Agent {
+    /// The labels as a registration sends them.
+    pub(crate) fn label_pairs(&self) -> Vec<(String, String)> {
+        self.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
 /// The cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Kubernetes {

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 /// Where Kubernetes mounts a pod's service account.
 pub(crate) const SERVICE_ACCOUNT_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The kubeconfig that K3s writes for its administrator.
-const K3S_KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
+pub(crate) const K3S_KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
 
 /// Everything that is needed to talk to a kube-apiserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,22 @@ pub(crate) struct ClusterAccess {
     pub(crate) credentials: Credentials,
     pub(crate) namespace: Option<String>,
     pub(crate) source: Source,
+}
+
+#[cfg(test)]
+impl ClusterAccess {
+    /// What a pod has beside an API server without TLS on this machine.
+    pub(crate) fn of_a_pod(port: u16, token: &str, namespace: Option<&str>) -> Self {
+        Self {
+            server: ApiServer { secure: false, host: "127.0.0.1".into(), port, base_path: String::new() },
+            tls_server_name: None,
+            ca_pem: None,
+            insecure_skip_verify: false,
+            credentials: Credentials { token: Some(Secret::new(token)), ..Credentials::default() },
+            namespace: namespace.map(str::to_owned),
+            source: Source::InCluster,
+        }
+    }
 }
 
 /// The address of a kube-apiserver.

@@ -96,12 +96,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     if let Some(file) = &config.file {
         info!(file = file.display().to_string(); "{}", messages::CONFIGURATION_FILE);
     }
-    for warning in warnings.iter() {
-        warn!(setting = warning.source.to_string(); "{}", warning.message);
-    }
-    if warnings.more() > 0 {
-        warn!(count = warnings.more(); "{}", messages::MORE_WARNINGS);
-    }
+    report::warnings(&warnings);
     for setting in config.effective() {
         let value = setting.text.as_deref().unwrap_or("unset");
         debug!(setting = setting.key.path, value = value, source = setting.source.to_string(); "Effective setting");

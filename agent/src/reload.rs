@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::arguments::Arguments;
 use crate::config::{Config, Disk, ProcessEnvironment, Setting, TokenSource};
 use crate::services::Services;
-use crate::{FEATURES, logger, messages};
+use crate::{FEATURES, logger, messages, report};
 
 /// How often the file is looked at. One `stat` costs a few microseconds.
 const LOOK: Duration = Duration::from_secs(5);
@@ -71,9 +71,7 @@ impl Reloader {
                     );
                 }
                 Ok((config, warnings)) => {
-                    for warning in warnings.iter() {
-                        warn!(setting = warning.source.to_string(); "{}", warning.message);
-                    }
+                    report::warnings(&warnings);
                     if self.take_over(config, reason).await.is_err() {
                         return;
                     }
@@ -93,7 +91,7 @@ impl Reloader {
             return Ok(());
         }
         logger::set_level(config.logging.level);
-        if let Some(services) = &self.services {
+        if let Some(services) = self.services.as_ref().filter(|_| config.policy != self.running.policy) {
             services.set_policy(config.policy.clone());
         }
         let change = Change {
@@ -102,7 +100,7 @@ impl Reloader {
                 ceiling: config.limits.buffer_bytes,
                 exchanges: config.limits.max_exchanges,
             }),
-            labels: config.agent.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            labels: config.agent.label_pairs(),
             token: config.pipeops.token.clone(),
         };
         self.running.adopt(config, changes_now);

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use log::{Level, debug, info, log};
+use log::{Level, debug, info, log, warn};
 use pipeops_agent_core::backoff::Delay;
 use pipeops_agent_core::message::Registration;
 use pipeops_agent_core::session::{self, Failure, State};
@@ -18,8 +18,19 @@ use pipeops_agent_core::streams;
 use pipeops_agent_core::tunnel::Event;
 
 use self::outage::{Outage, Say};
+use crate::config::Notes;
 use crate::quiet::Quiet;
 use crate::{go_duration, messages};
+
+/// What is odd about the configuration.
+pub(crate) fn warnings(notes: &Notes) {
+    for note in notes.iter() {
+        warn!(setting = note.source.to_string(); "{}", note.message);
+    }
+    if notes.more() > 0 {
+        warn!(count = notes.more(); "{}", messages::MORE_WARNINGS);
+    }
+}
 
 /// Writes the records, and remembers what was said lately.
 #[derive(Debug)]
@@ -145,11 +156,11 @@ impl Reporter {
 
     fn connect_failed(&mut self, now: Instant, failure: &Failure) {
         let hint = hint(failure);
+        let error = format!("{}: {failure}", messages::VIA_WEBSOCKET);
         match self.outage.failed(now, failure, hint) {
-            Say::Failure(level) => connect_failed(level, failure, hint),
+            Say::Failure(level) => log!(level, error = error, hint = hint; "{}", messages::CONNECT_FAILED),
             Say::Summary(outage) => {
                 let after = go_duration::format(outage.lasted);
-                let error = format!("{}: {failure}", messages::VIA_WEBSOCKET);
                 log!(
                     Level::Warn,
                     error = error, hint = hint, attempts = outage.attempts, after = after, held_back = outage.held_back;
@@ -158,11 +169,6 @@ impl Reporter {
             }
         }
     }
-}
-
-fn connect_failed(level: Level, failure: &Failure, hint: Option<&'static str>) {
-    let error = format!("{}: {failure}", messages::VIA_WEBSOCKET);
-    log!(level, error = error, hint = hint; "{}", messages::CONNECT_FAILED);
 }
 
 /// What the operator can do about it.

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
@@ -135,29 +136,37 @@ impl Route {
     /// All steps: DNS, TCP, TLS to the proxy, tunnel, TLS to the plane. What takes longer than `deadline` failed in the step that it
     /// was at.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Socket, RouteError> {
+        let addresses = self.addresses(deadline).await?;
+        let socket = self.reach(&addresses, deadline).await?;
+        secure(&self.plane, socket, deadline).await.map_err(RouteError::Plane)
+    }
+
+    /// The first step: where the first machine on the way is, never empty.
+    pub(crate) async fn addresses(&self, deadline: Instant) -> Result<Vec<SocketAddr>, RouteError> {
         let first = self.first();
-        let late = || io::Error::from(io::ErrorKind::TimedOut);
-        let no_address = || ConnectError::Resolve { host: first.host.clone(), source: late() };
-        let addresses = timeout_at(deadline, first.addresses(Some(&self.memory)))
-            .await
-            .unwrap_or_else(|_| Err(no_address()))
-            .map_err(|error| self.at_first(error))?;
-        let no_connection =
-            || addresses.first().map_or_else(no_address, |address| ConnectError::Tcp { address: *address, source: late() });
-        let stream = timeout_at(deadline, first.open(&addresses, Some(&self.memory)))
-            .await
-            .unwrap_or_else(|_| Err(no_connection()))
-            .map_err(|error| self.at_first(error))?;
+        let late = || ConnectError::Resolve { host: first.host.clone(), source: io::ErrorKind::TimedOut.into() };
+        let found = timeout_at(deadline, first.addresses(Some(&self.memory))).await;
+        found.unwrap_or_else(|_| Err(late())).map_err(|error| self.at_first(error))
+    }
+
+    /// The steps to a stream that leads to the plane: TCP, and with a proxy TLS to it and the tunnel.
+    pub(crate) async fn reach(&self, addresses: &[SocketAddr], deadline: Instant) -> Result<Socket, RouteError> {
+        let late = || match addresses.first() {
+            Some(address) => ConnectError::Tcp { address: *address, source: io::ErrorKind::TimedOut.into() },
+            None => ConnectError::Resolve { host: self.first().host.clone(), source: io::ErrorKind::TimedOut.into() },
+        };
+        let stream = timeout_at(deadline, self.first().open(addresses, Some(&self.memory))).await;
+        let stream = stream.unwrap_or_else(|_| Err(late())).map_err(|error| self.at_first(error))?;
         let mut socket = Socket::Plain(stream);
         if let Some(proxy) = &self.proxy {
             socket = secure(&proxy.remote, socket, deadline).await.map_err(|error| self.at_first(error))?;
             self.tunnel(&mut socket, proxy, deadline).await?;
         }
-        secure(&self.plane, socket, deadline).await.map_err(RouteError::Plane)
+        Ok(socket)
     }
 
     /// The proxy's step: a tunnel to the plane over a stream to the proxy.
-    pub(crate) async fn tunnel(&self, socket: &mut Socket, proxy: &Proxy, deadline: Instant) -> Result<(), RouteError> {
+    async fn tunnel(&self, socket: &mut Socket, proxy: &Proxy, deadline: Instant) -> Result<(), RouteError> {
         let asked = open_tunnel(socket, &self.plane.host, self.plane.port, proxy.url.authorization.as_ref());
         let answer = timeout_at(deadline, asked).await;
         let answer = answer.unwrap_or_else(|_| Err(TunnelError::Io(io::ErrorKind::TimedOut.into())));
@@ -165,7 +174,7 @@ impl Route {
     }
 
     /// The error of a step before the tunnel.
-    pub(crate) fn at_first(&self, error: ConnectError) -> RouteError {
+    fn at_first(&self, error: ConnectError) -> RouteError {
         match &self.proxy {
             Some(proxy) => RouteError::Proxy { place: proxy.url.place(), error },
             None => RouteError::Plane(error),

@@ -91,12 +91,21 @@ impl StartError {
 
 /// What of a start can be tried without a network: whether certificates, keys and the kubeconfig can be used.
 pub(crate) fn rehearse(config: &Config) -> Vec<StartError> {
-    let plane = crate::tls::for_plane(&config.pipeops.tls).map(drop).map_err(StartError::PlaneTls);
+    let plane = plane_files(config);
     let cluster = find_cluster(config).and_then(|access| match access {
         Some(access) => Cluster::new(&access, config.services_insecure_skip_verify).map(drop).map_err(StartError::ClusterTls),
         None => Ok(()),
     });
     [plane, cluster].into_iter().filter_map(Result::err).collect()
+}
+
+/// Whether the files of TLS to the control plane, and to a proxy before it, can be used.
+fn plane_files(config: &Config) -> Result<(), StartError> {
+    if !config.pipeops.api_url.secure {
+        // The route reads them only where they are needed; files that were named must be right all the same.
+        crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
+    }
+    Routes::new(config).to(&config.pipeops.api_url).map(drop).map_err(StartError::PlaneTls)
 }
 
 /// Runs the agent until it is told to end.
@@ -105,8 +114,7 @@ pub(crate) async fn run(config: &Config, arguments: &Arguments) -> Result<(), St
     let hangups = Signals::hangups().map_err(StartError::Signals)?;
     let clock = Clock::start();
     // Files that are wrong now are the operator's to know at once, not at the first dial.
-    crate::tls::for_plane(&config.pipeops.tls).map_err(StartError::PlaneTls)?;
-    Routes::new(config).to(&config.pipeops.api_url).map_err(StartError::PlaneTls)?;
+    plane_files(config)?;
     let access = find_cluster(config)?;
     let cluster = access
         .as_ref()
@@ -300,7 +308,7 @@ fn tunnel_config(config: &Config, agent_id: &str, cluster_id: Option<String>) ->
             agent_id: agent_id.into(),
             cluster_name: config.agent.cluster_name.clone(),
             agent_version: VERSION.into(),
-            labels: config.agent.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            labels: config.agent.label_pairs(),
             agent_port: config.agent.port,
         },
         cluster_id,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hyper::Method;
 use log::{Level, log};
-use miniserde::json::{self, Object, Value};
+use miniserde::json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::cluster::OwnClient;
@@ -40,7 +40,7 @@ async fn may_create_namespaces(client: &OwnClient, token: &Secret) -> bool {
     if answer.status != 201 && answer.status != 200 {
         return false;
     }
-    let review: Option<Object> = core::str::from_utf8(&answer.body).ok().and_then(|text| json::from_str(text).ok());
+    let review = answer.object();
     match review.as_ref().and_then(|review| review.get("status")) {
         Some(Value::Object(status)) => matches!(status.get("allowed"), Some(Value::Bool(true))),
         _ => false,

@@ -111,6 +111,17 @@ fn config_check_is_content_with_a_valid_file() {
 }
 
 #[test]
+fn config_check_and_run_refuse_the_same_files() {
+    let folder = folder_with(&format!("{GOOD}proxy: {{https_proxy: 'https://proxy.example', ca_file: ca.pem}}\n"));
+    std::fs::write(folder.path().join("ca.pem"), "no certificate\n").unwrap();
+    for words in [&["config", "check", "--config", "c.yaml"][..], &["run", "--config", "c.yaml"]] {
+        let (_, complaints, code) = texts(&agent_in(folder.path(), &[], words));
+        assert_eq!(code, Some(78), "{words:?}: {complaints}");
+        assert!(complaints.contains("ca.pem holds no usable certificate"), "{words:?}: {complaints}");
+    }
+}
+
+#[test]
 fn config_show_gives_every_value_with_its_origin_and_no_secret() {
     let folder = folder_with(GOOD);
     let variables = [("AGENT_PORT", "9"), ("PIPEOPS_K8S_SERVICE_TOKEN", "CANARY")];

@@ -17,8 +17,8 @@ mod monitoring;
 #[path = "doctor/plane.rs"]
 mod plane;
 #[path = "connection/proxy.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by targets that need different parts of it")]
 mod proxy;
 #[path = "connection/server.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by targets that need different parts of it")]
 mod server;

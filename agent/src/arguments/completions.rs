@@ -35,22 +35,15 @@ fn flags_with_value() -> Vec<(&'static str, Value)> {
     let mut flags = vec![("--config", Value::File)];
     for key in KEYS {
         let Some(flag) = key.flag else { continue };
-        let value = match key.kind {
-            Kind::Boolean => continue,
-            Kind::Path => Value::File,
-            Kind::Choice(words) => Value::Words(words),
-            Kind::Text
-            | Kind::Secret
-            | Kind::Url
-            | Kind::Proxy
-            | Kind::Address
-            | Kind::Integer { .. }
-            | Kind::Duration { .. }
-            | Kind::Seconds { .. }
-            | Kind::Bytes { .. }
-            | Kind::Pem
-            | Kind::List(_)
-            | Kind::Labels => Value::Text,
+        if key.kind == Kind::Boolean {
+            continue;
+        }
+        let value = if let Kind::Choice(words) = key.kind {
+            Value::Words(words)
+        } else if key.kind == Kind::Path {
+            Value::File
+        } else {
+            Value::Text
         };
         flags.push((flag, value));
     }

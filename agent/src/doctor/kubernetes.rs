@@ -4,20 +4,18 @@ use std::path::Path;
 
 use hyper::Method;
 use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use miniserde::json::{self, Object, Value};
+use miniserde::json::{Object, Value};
 
 use super::report::Finding;
 use crate::cluster::{Answer, Cluster, OwnClient, OwnError};
 use crate::config::Config;
 use crate::connect::ConnectError;
-use crate::kubeconfig::{ClusterAccess, Source};
+use crate::kubeconfig::{ClusterAccess, K3S_KUBECONFIG, Source};
 use crate::start;
 use crate::upstream::RequestError;
 
 /// A pod that there is not.
 const NO_POD: &str = "/api/v1/namespaces/default/pods/pipeops-agent-doctor/exec?command=true&stdout=true";
-/// Where K3s keeps its administrator's kubeconfig, which only root may read.
-const K3S_KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
 
 /// For a server that does not answer, or not well.
 const DOWN: &str = "is it running? K3s: systemctl status k3s; journalctl -u k3s -n 50";
@@ -98,7 +96,7 @@ pub(super) async fn reach(found: &Found) -> Finding {
 fn answered(address: &str, answer: &Answer, found: &Found) -> Finding {
     match answer.status {
         200 => {
-            let version = object(answer).and_then(|object| text(&object, &["gitVersion"]).map(str::to_owned));
+            let version = answer.object().and_then(|object| text(&object, &["gitVersion"]).map(str::to_owned));
             match version {
                 Some(version) => Finding::pass(format!("{version} at {address}")),
                 None => Finding::fail(format!("what answers at {address} is not a Kubernetes API server")).cure(check(found)),
@@ -155,7 +153,7 @@ pub(super) async fn exec(client: &OwnClient) -> Finding {
 }
 
 fn judge(answer: &Answer) -> Finding {
-    let status = object(answer).filter(|object| text(object, &["kind"]) == Some("Status"));
+    let status = answer.object().filter(|object| text(object, &["kind"]) == Some("Status"));
     let reason = status.as_ref().and_then(|status| text(status, &["reason"]));
     match (answer.status, reason) {
         (404, Some("NotFound")) => Finding::pass("the API server was asked for one in a pod that is not there, and said so"),
@@ -167,11 +165,6 @@ fn judge(answer: &Answer) -> Finding {
                 .cure("let the agent reach the API server without a proxy or gateway between them")
         }
     }
-}
-
-/// The JSON object of an answer.
-pub(super) fn object(answer: &Answer) -> Option<Object> {
-    json::from_str(core::str::from_utf8(&answer.body).ok()?).ok()
 }
 
 /// The value at a path of keys.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hyper::Method;
 use miniserde::json::{Object, Value};
 
-use super::kubernetes::{name, object, text};
+use super::kubernetes::{name, text};
 use super::report::{Finding, Verdict};
 use crate::cluster::OwnClient;
 use crate::config::Environment;
@@ -47,7 +47,7 @@ impl<'run> Monitoring<'run> {
     async fn ask(&self, path: &str) -> Said {
         match self.client.request(Method::GET, path, None).await {
             Ok(answer) if answer.status == 404 => Said::Absent,
-            Ok(answer) if answer.status == 200 => object(&answer).map_or(Said::Hidden, Said::There),
+            Ok(answer) if answer.status == 200 => answer.object().map_or(Said::Hidden, Said::There),
             Ok(_) | Err(_) => Said::Hidden,
         }
     }

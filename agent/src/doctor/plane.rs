@@ -13,11 +13,11 @@ use super::report::{Check, Finding, Report, TIME_DIFFERENCE};
 use super::{Patience, answer, clock};
 use crate::clock::since_1970;
 use crate::config::{Config, Tls};
-use crate::connect::{ConnectError, Remote};
+use crate::connect::Remote;
 use crate::dial::{Dialler, upgrade_failure};
 use crate::link::socket::Socket;
 use crate::link::{Link, UpgradeError};
-use crate::route::{Proxy, Route, RouteError, secure};
+use crate::route::{Route, RouteError, secure};
 use crate::state::Store;
 use crate::tls::{self, Peer};
 use crate::version::VERSION;
@@ -52,12 +52,7 @@ pub(super) async fn gateway(config: &Config, store: &Store, patience: &Patience)
         Ok(route) => route,
         Err(failure) => return of_failure(&failure),
     };
-    let reached = async {
-        let addresses = route.first().addresses(None).await.map_err(|error| route.at_first(error))?;
-        let socket = reach(&route, &addresses, patience).await?;
-        secure(&route.plane, socket, patience.deadline()).await.map_err(RouteError::Plane)
-    };
-    match reached.await {
+    match route.connect(patience.deadline()).await {
         Ok(_) => Finding::pass(format!("{} can be reached", route.plane.authority())),
         Err(error) => {
             let seen = format!("{}: {error}", route.plane.authority());
@@ -149,16 +144,14 @@ impl Walk<'_, '_> {
     /// DNS, proxy, TCP: a stream that leads to the plane, and the addresses that it was found at.
     async fn connect(&mut self, route: &Route) -> Option<(Socket, Vec<SocketAddr>)> {
         let first = route.first();
-        let late = || io::Error::from(io::ErrorKind::TimedOut);
-        let found = self.patience.within(first.addresses(None)).await;
-        let found = found.unwrap_or_else(|| Err(ConnectError::Resolve { host: first.host.clone(), source: late() }));
+        let found = route.addresses(self.patience.deadline()).await;
         if route.proxy.is_some() {
             self.add(Finding::skip("the proxy looks the name up"));
         }
         let addresses = match found {
             Ok(addresses) => addresses,
             Err(error) => {
-                self.fail(&route.at_first(error));
+                self.fail(&error);
                 return None;
             }
         };
@@ -171,8 +164,7 @@ impl Walk<'_, '_> {
             });
             self.add(Finding::skip("none is set"));
         }
-        let reached = reach(route, &addresses, self.patience).await;
-        let socket = match reached {
+        let socket = match route.reach(&addresses, self.patience.deadline()).await {
             Ok(socket) => socket,
             Err(error) => {
                 self.fail(&error);
@@ -223,29 +215,12 @@ impl Walk<'_, '_> {
     }
 }
 
-/// TCP to the plane, or to the proxy and through it.
-async fn reach(route: &Route, addresses: &[SocketAddr], patience: &Patience) -> Result<Socket, RouteError> {
-    let first = route.first();
-    let late = |address: &SocketAddr| ConnectError::Tcp { address: *address, source: io::ErrorKind::TimedOut.into() };
-    let stream = match (patience.within(first.open(addresses, None)).await, addresses.first()) {
-        (Some(opened), _) => opened.map_err(|error| route.at_first(error))?,
-        (None, Some(address)) => return Err(route.at_first(late(address))),
-        (None, None) => return Err(route.at_first(ConnectError::Name(first.host.clone()))),
-    };
-    let socket = Socket::Plain(stream);
-    let Some(proxy) = &route.proxy else { return Ok(socket) };
-    let Proxy { remote, .. } = proxy;
-    let mut socket = secure(remote, socket, patience.deadline()).await.map_err(|error| route.at_first(error))?;
-    route.tunnel(&mut socket, proxy, patience.deadline()).await?;
-    Ok(socket)
-}
-
 /// The certificate of a server that is not trusted: asked for on a connection of its own, on which nothing is sent.
 async fn peek(route: &Route, addresses: &[SocketAddr], patience: &Patience) -> Option<Certificate> {
     let name = route.plane.tls.as_ref().and_then(|(_, name)| name.clone());
     let anybody = tls::for_plane(&Tls { insecure_skip_verify: true, ..Tls::default() }).ok()?;
     let plane = Remote { host: route.plane.host.clone(), port: route.plane.port, tls: Some((anybody, name)) };
-    let socket = reach(route, addresses, patience).await.ok()?;
+    let socket = route.reach(addresses, patience.deadline()).await.ok()?;
     shown(&secure(&plane, socket, patience.deadline()).await.ok()?)
 }
 

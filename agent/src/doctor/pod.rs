@@ -8,8 +8,7 @@ use crate::arguments::Arguments;
 use crate::cluster::Cluster;
 use crate::config::fake::World;
 use crate::config::{Config, Features};
-use crate::kubeconfig::{ApiServer, ClusterAccess, Credentials, Source};
-use crate::secret::Secret;
+use crate::kubeconfig::ClusterAccess;
 use crate::start;
 
 /// What the checks say to an agent with this token in this namespace: rights needed, rights not needed, state.
@@ -19,15 +18,7 @@ fn examine(token: Token, namespace: &str, forbidden: bool) -> [Finding; 3] {
     runtime.block_on(async {
         let secret = token.token.clone();
         let kube = DevKube::start(Options { tokens: vec![token], ..Options::default() }).await.unwrap();
-        let access = ClusterAccess {
-            server: ApiServer { secure: false, host: "127.0.0.1".into(), port: kube.addr().port(), base_path: String::new() },
-            tls_server_name: None,
-            ca_pem: None,
-            insecure_skip_verify: false,
-            credentials: Credentials { token: Some(Secret::new(secret)), ..Credentials::default() },
-            namespace: Some(namespace.to_owned()),
-            source: Source::InCluster,
-        };
+        let access = ClusterAccess::of_a_pod(kube.addr().port(), &secret, Some(namespace));
         let world = World::default()
             .set("PIPEOPS_API_URL", "https://plane.example")
             .set("PIPEOPS_TOKEN", "abc")

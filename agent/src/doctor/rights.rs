@@ -3,7 +3,7 @@
 use hyper::Method;
 use miniserde::json::{self, Object, Value};
 
-use super::kubernetes::{at, name, object};
+use super::kubernetes::{at, name};
 use super::report::Finding;
 use crate::cluster::OwnClient;
 use crate::config::Config;
@@ -113,7 +113,7 @@ async fn may(client: &OwnClient, right: &Right<'_>) -> Option<bool> {
     if answer.status != 201 && answer.status != 200 {
         return None;
     }
-    match at(&object(&answer)?, &["status", "allowed"]) {
+    match at(&answer.object()?, &["status", "allowed"]) {
         Some(Value::Bool(allowed)) => Some(*allowed),
         Some(_) | None => None,
     }
@@ -123,7 +123,7 @@ async fn may(client: &OwnClient, right: &Right<'_>) -> Option<bool> {
 async fn own_name(client: &OwnClient) -> Option<String> {
     let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#.to_vec();
     let answer = client.request(Method::POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(body)).await.ok()?;
-    name(&object(&answer)?, &["status", "userInfo", "username"]).map(str::to_owned)
+    name(&answer.object()?, &["status", "userInfo", "username"]).map(str::to_owned)
 }
 
 /// How kubectl is told whom a role is for.

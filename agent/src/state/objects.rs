@@ -122,11 +122,7 @@ impl Objects {
         let path = format!("{}/{}", self.path(shape), shape.name);
         let answer = self.client.request(Method::GET, &path, None).await.map_err(StateError::Request)?;
         match answer.status {
-            200 => core::str::from_utf8(&answer.body)
-                .ok()
-                .and_then(|text| json::from_str(text).ok())
-                .map(Some)
-                .ok_or(StateError::Content),
+            200 => answer.object().map(Some).ok_or(StateError::Content),
             404 => Ok(None),
             status => Err(StateError::Status(status)),
         }
@@ -216,7 +212,7 @@ fn decoded(data: Option<&Object>, key: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::cluster::Cluster;
-    use crate::kubeconfig::{ApiServer, ClusterAccess, Credentials, Source};
+    use crate::kubeconfig::ClusterAccess;
     use devkube::{DevKube, Options, Token};
     use serde_json::json;
 
@@ -226,15 +222,7 @@ mod tests {
         runtime.block_on(async {
             let secret = token.token.clone();
             let kube = DevKube::start(Options { tokens: vec![token], ..Options::default() }).await.unwrap();
-            let access = ClusterAccess {
-                server: ApiServer { secure: false, host: "127.0.0.1".into(), port: kube.addr().port(), base_path: String::new() },
-                tls_server_name: None,
-                ca_pem: None,
-                insecure_skip_verify: false,
-                credentials: Credentials { token: Some(Secret::new(secret)), ..Credentials::default() },
-                namespace: None,
-                source: Source::InCluster,
-            };
+            let access = ClusterAccess::of_a_pod(kube.addr().port(), &secret, None);
             let client = Cluster::new(&access, false).unwrap().own;
             let objects = Objects { client, namespace: "default".into(), configmap: "state".into(), secret: "secrets".into() };
             test(std::rc::Rc::new(kube), objects).await;

@@ -2,18 +2,22 @@
 
 use devplane::plane::Refusal;
 
-use crate::harness::{Bed, LIMIT, Setup};
+use crate::harness::{Agent, Bed, LIMIT, Setup};
 use crate::{CONNECT_FAILED, RECONNECTED, RECONNECTING, STATE_CHANGED, text};
+
+/// An agent at the usual level that dials again after a tenth of a second.
+fn impatient(bed: &Bed) -> Agent {
+    bed.agent()
+        .unset("logging.level")
+        .set("timeouts.websocket_reconnect", "100ms")
+        .set("timeouts.websocket_reconnect_max", "100ms")
+        .online()
+}
 
 #[test]
 fn f36_f39_an_outage_is_told_in_full_at_first_and_its_end_in_one_line() {
     let bed = Bed::new(Setup::default());
-    let agent = bed
-        .agent()
-        .unset("logging.level")
-        .set("timeouts.websocket_reconnect", "100ms")
-        .set("timeouts.websocket_reconnect_max", "100ms")
-        .online();
+    let agent = impatient(&bed);
     bed.with_plane(|plane| {
         plane.faults.refuse_controller = Some(Refusal::with_status(503));
         plane.drop_agents();
@@ -42,12 +46,7 @@ fn f36_f39_an_outage_is_told_in_full_at_first_and_its_end_in_one_line() {
 #[test]
 fn f25_f38_flapping_tells_every_change_of_state_and_not_all_the_rest() {
     let bed = Bed::new(Setup::default());
-    let agent = bed
-        .agent()
-        .unset("logging.level")
-        .set("timeouts.websocket_reconnect", "100ms")
-        .set("timeouts.websocket_reconnect_max", "100ms")
-        .online();
+    let agent = impatient(&bed);
     for round in 2..=20_u64 {
         bed.plane.drop_agents().unwrap();
         agent.until(&bed, "the return", move |plane| plane.online() > 0 && plane.records().registers.total() == round);
